@@ -1,0 +1,97 @@
+"""Topics, and the few Kafka clients that the rooms share."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from recount.errors import Unavailable
+from recount.settings import Settings
+
+EVENTS: Final = "events"
+IMPORTS: Final = "imports"
+DEAD: Final = "events.dead"
+TIMEOUT_S: Final = 15.0
+MESSAGE_MAX_BYTES: Final = 1024 * 1024
+
+SourcePartition = tuple[str, int]  # (topic, partition)
+Offsets = dict[SourcePartition, int]
+
+
+def producer(settings: Settings) -> Producer:
+    """Idempotent, acks=all, zstd; delivery errors reach the callback only after five minutes of retries."""
+    return Producer(
+        {
+            "bootstrap.servers": settings.kafka,
+            "enable.idempotence": True,
+            "acks": "all",
+            "compression.type": "zstd",
+            "linger.ms": 5,
+            "queue.buffering.max.messages": 200_000,
+            "message.timeout.ms": 300_000,
+        }
+    )
+
+
+def consumer(settings: Settings, group: str, *, from_start: bool = True) -> Consumer:
+    """Commits nothing by itself."""
+    return Consumer(
+        {
+            "bootstrap.servers": settings.kafka,
+            "group.id": group,
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest" if from_start else "latest",
+            "fetch.message.max.bytes": 4 * MESSAGE_MAX_BYTES,
+            "fetch.wait.max.ms": 50,
+        }
+    )
+
+
+def ensure_topics(settings: Settings) -> None:
+    """Create the missing topics. LogAppendTime: with CreateTime, retention would delete backdated events."""
+    admin = AdminClient({"bootstrap.servers": settings.kafka})
+    existing = set(_metadata(admin).topics)
+    config = {
+        "retention.ms": str(settings.kafka_retention_ms),
+        "message.timestamp.type": "LogAppendTime",
+        "cleanup.policy": "delete",
+        "max.message.bytes": str(MESSAGE_MAX_BYTES + 65_536),
+    }
+    wanted = {EVENTS: settings.kafka_partitions, IMPORTS: settings.kafka_partitions, DEAD: 1}
+    new = [
+        NewTopic(t, num_partitions=n, replication_factor=1, config=config)
+        for t, n in wanted.items()
+        if t not in existing
+    ]
+    for made in (admin.create_topics(new) if new else {}).values():
+        made.result(TIMEOUT_S)
+
+
+def source_partitions(settings: Settings, topics: tuple[str, ...] = (EVENTS, IMPORTS)) -> list[SourcePartition]:
+    """Every (topic, partition) of the given topics."""
+    known = _metadata(AdminClient({"bootstrap.servers": settings.kafka})).topics
+    return [(topic, p) for topic in topics if topic in known for p in sorted(known[topic].partitions)]
+
+
+def offset_ranges(settings: Settings, partitions: list[SourcePartition]) -> dict[SourcePartition, tuple[int, int]]:
+    """(oldest kept offset, end offset) of each partition; the end is the offset that the next record will get."""
+    client = consumer(settings, "recount-offsets")
+    try:
+        return {
+            (topic, p): client.get_watermark_offsets(TopicPartition(topic, p), timeout=TIMEOUT_S, cached=False)
+            for topic, p in partitions
+        }
+    except KafkaException as error:
+        raise Unavailable("kafka", str(error)) from error
+    finally:
+        client.close()
+
+
+def _metadata(admin: AdminClient):  # type: ignore[no-untyped-def] # confluent_kafka's ClusterMetadata is untyped
+    try:
+        return admin.list_topics(timeout=TIMEOUT_S)
+    except KafkaException as error:
+        raise Unavailable("kafka", str(error)) from error

@@ -1,0 +1,73 @@
+"""Hours, days and months by name, and the moments (ms UTC) they span.
+
+An hour is always a UTC hour, `2026-11-22T23`. A day `2026-11-22` and a month `2026-11` are those of a site's
+time zone, so the same name spans different moments for different zones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+HOUR_MS: Final = 3_600_000
+QUARTER_MS: Final = 900_000
+MINUTE_MS: Final = 60_000
+HOUR_FORMAT: Final = "%Y-%m-%dT%H"
+
+
+def hour_of(ts_ms: int) -> str:
+    """The UTC hour that holds a moment."""
+    return datetime.fromtimestamp(ts_ms // 1000, UTC).strftime(HOUR_FORMAT)
+
+
+def hour_start_ms(hour: str) -> int:
+    """The first moment of a UTC hour."""
+    return int(datetime.strptime(hour, HOUR_FORMAT).replace(tzinfo=UTC).timestamp()) * 1000
+
+
+def hours_between(start_ms: int, end_ms: int) -> Iterator[str]:
+    """Every UTC hour that overlaps [start, end)."""
+    for ms in range(start_ms - start_ms % HOUR_MS, end_ms, HOUR_MS):
+        yield hour_of(ms)
+
+
+def previous_hour(hour: str) -> str:
+    return hour_of(hour_start_ms(hour) - HOUR_MS)
+
+
+def next_hour(hour: str) -> str:
+    return hour_of(hour_start_ms(hour) + HOUR_MS)
+
+
+def day_of(ts_ms: int, zone: str) -> str:
+    """The local date of a moment."""
+    return datetime.fromtimestamp(ts_ms / 1000, ZoneInfo(zone)).date().isoformat()
+
+
+def day_span_ms(day: str, zone: str) -> tuple[int, int]:
+    """[first moment, first moment of the next day) of a local date; 23, 24 or 25 hours long."""
+    first = date.fromisoformat(day)
+    return _midnight_ms(first, zone), _midnight_ms(first + timedelta(days=1), zone)
+
+
+def month_of(ts_ms: int, zone: str) -> str:
+    return day_of(ts_ms, zone)[:7]
+
+
+def month_days(month: str) -> list[str]:
+    """The dates of a month."""
+    first = date.fromisoformat(month + "-01")
+    days = (first + timedelta(days=n) for n in range(31))
+    return [d.isoformat() for d in days if d.month == first.month]
+
+
+def days_between(first: str, last: str) -> list[str]:
+    """The dates from `first` to `last`, both included."""
+    start, end = date.fromisoformat(first), date.fromisoformat(last)
+    return [(start + timedelta(days=n)).isoformat() for n in range((end - start).days + 1)]
+
+
+def _midnight_ms(day: date, zone: str) -> int:
+    return int(datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone)).timestamp() * 1000)

@@ -1,0 +1,90 @@
+"""Settings: read once, at the entry point, from `RECOUNT_*` variables, and passed in.
+
+`Settings.to_env()` is the exact inverse of `Settings.from_env()`: the stack hands its settings to the parts it
+starts that way.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from recount.errors import SetupError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """One field a setting; the variable is `RECOUNT_` + the field's name in capitals."""
+
+    state: Path = Path(".recount")
+    host: str = "127.0.0.1"
+
+    kafka: str = "127.0.0.1:9092"
+    kafka_partitions: int = 6
+    kafka_retention_ms: int = 7 * 24 * 3_600_000
+    dynamodb: str = "http://127.0.0.1:8001"
+    cloudwatch: str = "http://127.0.0.1:5000"
+    aws_region: str = "eu-central-1"
+    table_prefix: str = "recount-"
+    archive: str = ""  # a folder or s3://bucket/prefix; empty: <state>/archive
+
+    ingest_port: int = 8080
+    live_port: int = 8180
+    dashboard_port: int = 8280
+    dagster_port: int = 3000
+    shipper_port: int = 8070
+    store_batches_port: int = 8071
+    publish_metrics_port: int = 8072
+    front_url: str = ""  # what visitors' browsers reach; empty: the first ingest instance
+
+    trusted_proxies: str = ""  # comma-separated addresses or networks whose X-Forwarded-For counts
+    spool_max_bytes: int = 2 * 1024**3
+    spool_fsync: str = "none"  # none | group: whether 202 waits for the disk, see docs/ingest.md
+    geoip_file: str = ""  # a MaxMind database; empty: the built-in country table
+
+    site_slots: int = 64
+    event_slots: int = 2
+    raw_shards: int = 1
+    raw_ttl_days: int = 35
+    grace_s: int = 60
+    spool_wait_s: int = 120
+    top_values: int = 1000
+    live_hours: int = 3
+    log_level: str = "info"
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
+        """Raises SetupError naming the variable that cannot be read."""
+        source = os.environ if env is None else env
+        values: dict[str, object] = {}
+        for field in fields(cls):
+            name = "RECOUNT_" + field.name.upper()
+            if name in source:
+                values[field.name] = _read(name, source[name], type(field.default))
+        return cls(**values)  # type: ignore[arg-type]
+
+    def to_env(self) -> dict[str, str]:
+        return {"RECOUNT_" + f.name.upper(): str(getattr(self, f.name)) for f in fields(self)}
+
+    @property
+    def archive_root(self) -> str:
+        return self.archive or str(self.state.absolute() / "archive")
+
+    @property
+    def spool_root(self) -> Path:
+        return self.state / "spool"
+
+    @property
+    def directory_root(self) -> Path:
+        return self.state / "directory"
+
+
+def _read(name: str, text: str, kind: type[object]) -> object:
+    if kind is int:
+        try:
+            return int(text)
+        except ValueError:
+            raise SetupError("settings", f"{name}={text!r} is not a whole number", f"set {name} to digits") from None
+    return Path(text) if issubclass(kind, Path) else text

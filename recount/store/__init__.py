@@ -1,0 +1,1 @@
+"""Where things are kept: catalog, salts, raw batches, archive, rollup segments, manifests."""

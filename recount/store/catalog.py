@@ -1,0 +1,145 @@
+"""Sites and their tokens, kept in the table `catalog` as one item an entity."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass, field
+from typing import Final, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+import msgspec
+
+from recount.errors import Conflict, InvalidInput
+from recount.store.table import Table
+
+Identity = Literal["daily_hash", "first_party"]
+DoNotTrack = Literal["respect", "ignore"]
+SITES: Final = "site"
+TOKENS: Final = "token"
+SPREAD_MAX: Final = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Redaction:
+    """What the door removes: query parameters outside the allow-list, and values that look personal."""
+
+    keep_params: tuple[str, ...] = (
+        *("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"),
+        *("ref", "source", "gclid", "msclkid"),
+    )
+    mask_personal: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Goal:
+    """Reached by an event of a name, or by a pageview whose path matches a pattern (`*` any text)."""
+
+    name: str
+    event: str | None = None
+    page: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """A site of the catalog; `rules_version` grows whenever something that the fold reads changes."""
+
+    id: str
+    domain: str
+    hostnames: tuple[str, ...] = ()
+    timezone: str = "UTC"
+    currency: str = "EUR"
+    retention_days: int = 1825
+    identity: Identity = "daily_hash"
+    do_not_track: DoNotTrack = "respect"
+    spread: int = 1
+    only_own_hostnames: bool = False
+    redaction: Redaction = field(default_factory=Redaction)
+    goals: tuple[Goal, ...] = ()
+    rules_version: int = 1
+    created_ms: int = 0
+
+    @property
+    def own_hostnames(self) -> frozenset[str]:
+        """Links from these are not referrers."""
+        names = {self.domain, *self.hostnames}
+        return frozenset(names | {f"www.{n}" for n in names if not n.startswith("www.")})
+
+
+def validate(site: Site) -> None:
+    """Raises InvalidInput naming the field at fault."""
+    if not site.id or not all(c.isalnum() or c in "-_." for c in site.id) or len(site.id) > 64:
+        raise InvalidInput("a site id has 1 to 64 letters, digits, dots, dashes or underscores", field="id")
+    if site.timezone not in available_timezones():
+        raise InvalidInput(f"{site.timezone!r} is no time zone; try one such as Europe/Berlin", field="timezone")
+    if not 1 <= site.spread <= SPREAD_MAX:
+        raise InvalidInput(f"spread is a number from 1 to {SPREAD_MAX}", field="spread")
+    if len(site.currency) != 3 or not site.currency.isupper():
+        raise InvalidInput("a currency is three capital letters (ISO 4217), such as EUR", field="currency")
+    ZoneInfo(site.timezone)
+
+
+class Catalog:
+    """Reads and writes of the catalog; callers on a hot path keep their own copy of `sites()`."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def add(self, site: Site) -> None:
+        """Raises InvalidInput for a bad field, Conflict where the id is taken."""
+        validate(site)
+        try:
+            self._table.put(_item(site), if_absent=True)
+        except Conflict:
+            raise Conflict(f"site {site.id!r} exists already") from None
+
+    def update(self, site: Site) -> None:
+        validate(site)
+        self._table.put(_item(site))
+
+    def get(self, site_id: str) -> Site | None:
+        item = self._table.get((SITES, site_id), consistent=True)
+        return None if item is None else _site(item)
+
+    def sites(self) -> dict[str, Site]:
+        """Every site by its id."""
+        return {site.id: site for site in map(_site, self._table.query(SITES))}
+
+    def new_token(self, site_id: str) -> str:
+        """A site token, shown once; only its SHA-256 is kept."""
+        token = "rt_" + secrets.token_urlsafe(24)
+        self._table.put({"pk": TOKENS, "sk": token_digest(token), "site": site_id})
+        return token
+
+    def tokens(self) -> dict[str, str]:
+        """Digest of every token -> its site."""
+        return {item["sk"]: item["site"] for item in self._table.query(TOKENS)}
+
+    def secret(self, name: str) -> bytes:
+        """A 32-byte secret of this deployment, made at the first call, the same for every process ever after."""
+        try:
+            self._table.put({"pk": "secret", "sk": name, "value": secrets.token_bytes(32)}, if_absent=True)
+        except Conflict:
+            pass
+        item = self._table.get(("secret", name), consistent=True)
+        assert item is not None
+        value: bytes = item["value"]
+        return value
+
+
+def token_digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def token_allows(tokens: dict[str, str], token: str, site_id: str) -> bool:
+    """Whether a token (as sent) belongs to a site."""
+    return hmac.compare_digest(tokens.get(token_digest(token), ""), site_id)
+
+
+def _item(site: Site) -> dict[str, object]:
+    return {"pk": SITES, "sk": site.id, "site": msgspec.json.encode(site).decode()}
+
+
+def _site(item: dict[str, str]) -> Site:
+    return msgspec.json.decode(item["site"], type=Site)

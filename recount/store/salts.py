@@ -1,0 +1,63 @@
+"""Daily salts and the anonymous visitor hash.
+
+A salt belongs to (site, local day) and is made by whichever process needs it first (a conditional write), so
+that every ingest instance hashes alike. Once deleted, no visitor of that day can be recognised again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from typing import Final
+
+from recount.errors import Conflict
+from recount.store.table import Table
+
+SALT_BYTES: Final = 32
+KEPT_DAYS: Final = 2
+
+
+class Salts:
+    """The table `salts`: one item a (site, day)."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._known: dict[tuple[str, str], bytes] = {}
+
+    def of(self, site_id: str, day: str) -> bytes:
+        """The salt of a site's local day (or of an import's day: `day` is then `<import id>/<date>`)."""
+        salt = self._known.get((site_id, day))
+        if salt is None:
+            salt = self._known[(site_id, day)] = self._fetch(site_id, day)
+        return salt
+
+    def destroy(self, site_id: str, day: str) -> None:
+        """Delete a salt for good."""
+        self._known.pop((site_id, day), None)
+        self._table.delete((site_id, day))
+
+    def destroy_before(self, site_id: str, day: str) -> int:
+        """Delete the salts of days before `day`; returns how many went."""
+        old = [item["sk"] for item in self._table.query(site_id, end=day) if item["sk"] < day and "/" not in item["sk"]]
+        for name in old:
+            self.destroy(site_id, name)
+        return len(old)
+
+    def _fetch(self, site_id: str, day: str) -> bytes:
+        item = self._table.get((site_id, day), consistent=True)
+        if item is None:
+            fresh = secrets.token_bytes(SALT_BYTES)
+            try:
+                self._table.put({"pk": site_id, "sk": day, "salt": fresh}, if_absent=True)
+                return fresh
+            except Conflict:
+                item = self._table.get((site_id, day), consistent=True)
+        assert item is not None
+        salt: bytes = item["salt"]
+        return salt
+
+
+def visitor_hash(salt: bytes, site_id: str, address: str, ua: str) -> int:
+    """64 bits of a keyed BLAKE2b (RFC 7693) over who is asking; the address goes nowhere else."""
+    digest = hashlib.blake2b(f"{site_id}\0{address}\0{ua}".encode(), digest_size=8, key=salt).digest()
+    return int.from_bytes(digest, "big")

@@ -1,0 +1,295 @@
+"""The one table interface that every store is built on: DynamoDB, DAX, or memory.
+
+A table has a string partition key `pk` and a string sort key `sk`; an item is a flat mapping of str, int, bool,
+bytes, None, and lists or maps of these. `DynamoTable` takes any client with DynamoDB's low-level methods, so the
+DAX client fits in unchanged.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+from boto3.dynamodb.types import Binary, TypeDeserializer, TypeSerializer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from recount.errors import Conflict, Unavailable
+
+Value = Any  # str | int | bool | bytes | None | list | dict of these; DynamoDB has no narrower static type
+Item = dict[str, Value]
+Key = tuple[str, str]
+
+ITEM_MAX_BYTES: Final = 380_000  # DynamoDB takes 400 KB with names and keys
+BATCH_GET_MAX_KEYS: Final = 100
+BATCH_WRITE_MAX_ITEMS: Final = 25
+BATCH_WRITE_MAX_BYTES: Final = 15_000_000
+BATCH_ATTEMPTS_MAX: Final = 10
+
+
+class Table(Protocol):
+    """Behaviour that the contract suite checks on every implementation."""
+
+    def get(self, key: Key, *, consistent: bool = False) -> Item | None:
+        """The item, or None where there is none."""
+        ...
+
+    def get_many(self, keys: Sequence[Key]) -> dict[Key, Item]:
+        """The items that exist, any number of keys."""
+        ...
+
+    def query(
+        self,
+        pk: str,
+        *,
+        start: str | None = None,
+        end: str | None = None,
+        descending: bool = False,
+        limit: int | None = None,
+        consistent: bool = False,
+    ) -> Iterator[Item]:
+        """Items of a partition by sort key, `start` and `end` both included."""
+        ...
+
+    def scan(self) -> Iterator[Item]:
+        """Every item, in no order. For small tables and repair tools."""
+        ...
+
+    def put(
+        self, item: Item, *, if_absent: bool = False, if_equals: Mapping[str, Value] | None = None
+    ) -> None:
+        """Write an item whole; raises Conflict where the stored item is not as the condition says."""
+        ...
+
+    def put_many(self, items: Iterable[Item]) -> None:
+        """Write any number of items, all of them or Unavailable; no two with the same key."""
+        ...
+
+    def delete(self, key: Key) -> None:
+        """Remove an item; fine where there is none."""
+        ...
+
+
+class MemoryTable:
+    """For unit tests: a dictionary with the behaviour of the contract suite."""
+
+    def __init__(self) -> None:
+        self._items: dict[Key, Item] = {}
+
+    def get(self, key: Key, *, consistent: bool = False) -> Item | None:
+        item = self._items.get(key)
+        return None if item is None else dict(item)
+
+    def get_many(self, keys: Sequence[Key]) -> dict[Key, Item]:
+        return {k: dict(self._items[k]) for k in keys if k in self._items}
+
+    def query(
+        self,
+        pk: str,
+        *,
+        start: str | None = None,
+        end: str | None = None,
+        descending: bool = False,
+        limit: int | None = None,
+        consistent: bool = False,
+    ) -> Iterator[Item]:
+        found = sorted(
+            k
+            for k in self._items
+            if k[0] == pk and (start is None or k[1] >= start) and (end is None or k[1] <= end)
+        )
+        for key in (reversed(found) if descending else iter(found)):
+            if limit is not None and limit <= 0:
+                return
+            limit = None if limit is None else limit - 1
+            yield dict(self._items[key])
+
+    def scan(self) -> Iterator[Item]:
+        yield from [dict(item) for item in self._items.values()]
+
+    def put(
+        self, item: Item, *, if_absent: bool = False, if_equals: Mapping[str, Value] | None = None
+    ) -> None:
+        key = _key_of(item)
+        stored = self._items.get(key)
+        if if_absent and stored is not None:
+            raise Conflict(f"{key} exists already")
+        if if_equals is not None and any((stored or {}).get(n) != v for n, v in if_equals.items()):
+            raise Conflict(f"{key} is not as expected: {dict(if_equals)}")
+        self._items[key] = dict(item)
+
+    def put_many(self, items: Iterable[Item]) -> None:
+        for item in items:
+            self.put(item)
+
+    def delete(self, key: Key) -> None:
+        self._items.pop(key, None)
+
+
+class DynamoTable:
+    """A DynamoDB table through a low-level client (boto3's or DAX's)."""
+
+    def __init__(self, client: Any, name: str) -> None:
+        self._client = client
+        self._name = name
+        self._encode = TypeSerializer().serialize
+        self._decode = TypeDeserializer().deserialize
+
+    def get(self, key: Key, *, consistent: bool = False) -> Item | None:
+        answer = self._call("get_item", Key=_marshal_key(key), ConsistentRead=consistent)
+        return self._unmarshal(answer["Item"]) if "Item" in answer else None
+
+    def get_many(self, keys: Sequence[Key]) -> dict[Key, Item]:
+        found: dict[Key, Item] = {}
+        distinct = list(dict.fromkeys(keys))
+        for at in range(0, len(distinct), BATCH_GET_MAX_KEYS):
+            wanted = [_marshal_key(k) for k in distinct[at : at + BATCH_GET_MAX_KEYS]]
+            for item in self._get_batch(wanted):
+                found[_key_of(item)] = item
+        return found
+
+    def query(
+        self,
+        pk: str,
+        *,
+        start: str | None = None,
+        end: str | None = None,
+        descending: bool = False,
+        limit: int | None = None,
+        consistent: bool = False,
+    ) -> Iterator[Item]:
+        request = _key_condition(pk, start, end) | {"ScanIndexForward": not descending, "ConsistentRead": consistent}
+        while limit is None or limit > 0:
+            page = self._call("query", **request, **({} if limit is None else {"Limit": limit}))
+            for raw in page["Items"]:
+                yield self._unmarshal(raw)
+            limit = None if limit is None else limit - len(page["Items"])
+            if "LastEvaluatedKey" not in page:
+                return
+            request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    def scan(self) -> Iterator[Item]:
+        request: dict[str, Any] = {}
+        while True:
+            page = self._call("scan", **request)
+            for raw in page["Items"]:
+                yield self._unmarshal(raw)
+            if "LastEvaluatedKey" not in page:
+                return
+            request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    def put(
+        self, item: Item, *, if_absent: bool = False, if_equals: Mapping[str, Value] | None = None
+    ) -> None:
+        condition: dict[str, Any] = {}
+        if if_absent:
+            condition = {"ConditionExpression": "attribute_not_exists(pk)"}
+        elif if_equals:
+            names = list(if_equals)
+            condition = {
+                "ConditionExpression": " AND ".join(f"#n{i} = :v{i}" for i in range(len(names))),
+                "ExpressionAttributeNames": {f"#n{i}": n for i, n in enumerate(names)},
+                "ExpressionAttributeValues": {f":v{i}": self._encode(if_equals[n]) for i, n in enumerate(names)},
+            }
+        self._call("put_item", Item=self._marshal(item), **condition)
+
+    def put_many(self, items: Iterable[Item]) -> None:
+        for batch in _batches(items):
+            pending = {self._name: [{"PutRequest": {"Item": self._marshal(i)}} for i in batch]}
+            for attempt in range(BATCH_ATTEMPTS_MAX):
+                answer = self._call_raw("batch_write_item", RequestItems=pending)
+                pending = answer.get("UnprocessedItems") or {}
+                if not pending:
+                    break
+                time.sleep(min(0.05 * 2**attempt, 2.0))
+            else:
+                raise Unavailable("dynamodb", f"{self._name} keeps throttling writes")
+
+    def delete(self, key: Key) -> None:
+        self._call("delete_item", Key=_marshal_key(key))
+
+    def _get_batch(self, wanted: list[dict[str, Any]]) -> Iterator[Item]:
+        pending = {self._name: {"Keys": wanted}}
+        for attempt in range(BATCH_ATTEMPTS_MAX):
+            answer = self._call_raw("batch_get_item", RequestItems=pending)
+            for raw in answer["Responses"].get(self._name, []):
+                yield self._unmarshal(raw)
+            pending = answer.get("UnprocessedKeys") or {}
+            if not pending:
+                return
+            time.sleep(min(0.05 * 2**attempt, 2.0))
+        raise Unavailable("dynamodb", f"{self._name} keeps throttling reads")
+
+    def _call(self, method: str, **request: Any) -> dict[str, Any]:
+        return self._call_raw(method, TableName=self._name, **request)
+
+    def _call_raw(self, method: str, **request: Any) -> dict[str, Any]:
+        try:
+            answer: dict[str, Any] = getattr(self._client, method)(**request)
+            return answer
+        except ClientError as error:
+            code = error.response.get("Error", {}).get("Code", "")
+            if code == "ConditionalCheckFailedException":
+                raise Conflict(f"{self._name}: {error}") from error
+            if code in {"ValidationException", "AccessDeniedException"}:
+                raise
+            raise Unavailable("dynamodb", f"{self._name} {method}: {error}") from error
+        except BotoCoreError as error:
+            raise Unavailable("dynamodb", f"{self._name} {method}: {error}") from error
+
+    def _marshal(self, item: Item) -> dict[str, Any]:
+        return {name: self._encode(value) for name, value in item.items()}
+
+    def _unmarshal(self, raw: Mapping[str, Any]) -> Item:
+        return {name: _plain(self._decode(value)) for name, value in raw.items()}
+
+
+def _plain(value: Value) -> Value:
+    """DynamoDB's numbers come as Decimal and its bytes wrapped; ours are int and bytes."""
+    if isinstance(value, Binary):
+        return bytes(value)
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
+    if value is None or isinstance(value, str | bool | bytes):
+        return value
+    return int(value)
+
+
+def _key_of(item: Item) -> Key:
+    return item["pk"], item["sk"]
+
+
+def _marshal_key(key: Key) -> dict[str, Any]:
+    return {"pk": {"S": key[0]}, "sk": {"S": key[1]}}
+
+
+def _key_condition(pk: str, start: str | None, end: str | None) -> dict[str, Any]:
+    values: dict[str, Any] = {":pk": {"S": pk}}
+    condition = "pk = :pk"
+    if start is not None and end is not None:
+        condition += " AND sk BETWEEN :start AND :end"
+    elif start is not None:
+        condition += " AND sk >= :start"
+    elif end is not None:
+        condition += " AND sk <= :end"
+    if start is not None:
+        values[":start"] = {"S": start}
+    if end is not None:
+        values[":end"] = {"S": end}
+    return {"KeyConditionExpression": condition, "ExpressionAttributeValues": values}
+
+
+def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:
+    batch: list[Item] = []
+    size = 0
+    for item in items:
+        item_bytes = sum(len(v) for v in item.values() if isinstance(v, bytes | str)) + 1024
+        if batch and (len(batch) == BATCH_WRITE_MAX_ITEMS or size + item_bytes > BATCH_WRITE_MAX_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(item)
+        size += item_bytes
+    if batch:
+        yield batch
