@@ -1,0 +1,219 @@
+"""The archive: raw events of each hour, cut into visits, as Parquet in a folder or in S3.
+
+    <root>/archive/hour=2026-11-22T23/generation=<id>/slot=0000/{events,ends,carry}.parquet
+    <root>/archive/hour=2026-11-22T23/generation=<id>/generation.json
+
+A generation is written slot by slot (by several processes if need be) and sealed last; one without its
+`generation.json` does not exist. Nothing sealed is ever written again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import polars as pl
+import xxhash
+
+from recount.errors import Conflict
+from recount.keys import event_slots
+from recount.store.objects import Objects
+
+if TYPE_CHECKING:
+    from recount.visits import Cut
+
+SEAL: Final = "generation.json"
+
+
+class SlotInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What one slot of a generation holds; `carry_digest` is that of the carry it hands to the next hour."""
+
+    slot: int
+    events: int
+    ends: int
+    carry: int
+    data_bytes: int
+    carry_digest: str
+    sites: dict[str, int]
+
+
+class CarrySource(msgspec.Struct, frozen=True, kw_only=True):
+    """The archive generation of the hour before whose carry was read, and that carry's digest."""
+
+    hour: str
+    generation: str
+    digest: str
+
+
+class ArchiveInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A sealed generation of an hour.
+
+    `cut` is the end offset taken for each source partition (`events/00003` -> first offset not looked at);
+    `ledger` counts per site what became of the accepted events (duplicate, quarantined, pending, ...).
+    `previous` is None for an hour that started with an empty carry.
+    """
+
+    hour: str
+    generation: str
+    made_ms: int
+    cut: dict[str, int]
+    slots: dict[int, SlotInfo]
+    previous: CarrySource | None = None
+    ledger: dict[str, dict[str, int]] = {}
+    notes: dict[str, str] = {}
+
+    @property
+    def events(self) -> int:
+        return sum(slot.events for slot in self.slots.values())
+
+    @property
+    def data_bytes(self) -> int:
+        return sum(slot.data_bytes for slot in self.slots.values())
+
+    @property
+    def sites(self) -> dict[str, int]:
+        """Archived events of each site."""
+        counts: dict[str, int] = {}
+        for slot in self.slots.values():
+            for site, events in slot.sites.items():
+                counts[site] = counts.get(site, 0) + events
+        return counts
+
+    @property
+    def carry_digest(self) -> str:
+        """Equal for two generations that hand the same carry to the next hour."""
+        lines = "\n".join(
+            f"{n}:{self.slots[n].carry_digest}" for n in sorted(self.slots) if self.slots[n].carry
+        )
+        return xxhash.xxh3_128_hexdigest(lines.encode())
+
+
+class Archive:
+    """Archive generations by hour. All methods may be called from several processes at once."""
+
+    def __init__(self, root: str) -> None:
+        self._objects = Objects(root)
+
+    def write_slot(self, hour: str, generation: str, slot: int, cut: Cut) -> SlotInfo:
+        """Write one slot. Events must be sorted by site first, as `visits.cut` gives them."""
+        events = cut.events
+        folder = f"{_folder(hour, generation)}/slot={slot:04d}"
+        events_bytes, _ = self._objects.put_frame(f"{folder}/events.parquet", events)
+        ends_bytes, _ = self._objects.put_frame(f"{folder}/ends.parquet", _sorted(cut.ends, ENDS_ORDER))
+        carry_bytes, digest = self._objects.put_frame(
+            f"{folder}/carry.parquet", _sorted(cut.carry, ENDS_ORDER)
+        )
+        counts = events.group_by("site").len().sort("site")
+        return SlotInfo(
+            slot=slot,
+            events=events.height,
+            ends=ends.height,
+            carry=carry.height,
+            data_bytes=events_bytes + ends_bytes + carry_bytes,
+            carry_digest=digest,
+            sites=dict(zip(counts["site"].to_list(), counts["len"].to_list(), strict=True)),
+        )
+
+    def seal(self, hour: str, generation: str, info: ArchiveInfo) -> None:
+        """Make a generation exist, once all of its slots are written. Raises Conflict if it exists."""
+        if self.info(hour, generation) is not None:
+            raise Conflict(f"archive generation {generation} of {hour} is sealed already")
+        self._objects.put(f"{_folder(hour, generation)}/{SEAL}", msgspec.json.encode(info))
+
+    def info(self, hour: str, generation: str) -> ArchiveInfo | None:
+        """What a sealed generation says of itself; None for one that does not exist."""
+        data = self._objects.get(f"{_folder(hour, generation)}/{SEAL}")
+        return None if data is None else msgspec.json.decode(data, type=ArchiveInfo)
+
+    def generations(self, hour: str) -> list[str]:
+        """Generation ids of an hour, oldest first, sealed or not."""
+        return [n.removeprefix("generation=") for n in self._objects.names(f"archive/hour={hour}")]
+
+    def newest(self, hour: str) -> ArchiveInfo | None:
+        """The newest sealed generation (ids sort by the moment they were made)."""
+        infos = (self.info(hour, generation) for generation in reversed(self.generations(hour)))
+        return next((info for info in infos if info is not None), None)
+
+    def hours(self) -> list[str]:
+        """Hours that have any generation, in order."""
+        return [name.removeprefix("hour=") for name in self._objects.names("archive")]
+
+    def read_events(
+        self,
+        hour: str,
+        generation: str,
+        slot: int | None = None,
+        columns: Sequence[str] | None = None,
+        sites: Sequence[str] | None = None,
+        slots: int | None = None,
+    ) -> pl.DataFrame:
+        """Rows of ARCHIVE_SCHEMA, of one slot or all, of some sites or all.
+
+        `slots` is the number of slots that `slot` counts in (default: as the generation was written); with
+        another number the rows of that slot are picked from all files. Raises KeyError for an unsealed
+        generation.
+        """
+        return self._read("events", hour, generation, slot, columns, sites, slots)
+
+    def read_ends(
+        self, hour: str, generation: str, slot: int | None = None, slots: int | None = None
+    ) -> pl.DataFrame:
+        """Rows of VISIT_END_SCHEMA: visits that ended in this hour."""
+        return self._read("ends", hour, generation, slot, None, None, slots)
+
+    def read_carry(
+        self, hour: str, generation: str, slot: int | None = None, slots: int | None = None
+    ) -> pl.DataFrame:
+        """Rows of CARRY_SCHEMA: visits still open when this hour ended."""
+        return self._read("carry", hour, generation, slot, None, None, slots)
+
+    def remove(self, hour: str, generation: str) -> None:
+        """Delete a generation for good (erasure, garbage collection)."""
+        self._objects.remove(_folder(hour, generation))
+
+    def _read(
+        self,
+        name: str,
+        hour: str,
+        generation: str,
+        slot: int | None,
+        columns: Sequence[str] | None,
+        sites: Sequence[str] | None,
+        slots: int | None,
+    ) -> pl.DataFrame:
+        info = self.info(hour, generation)
+        if info is None:
+            raise KeyError(f"archive generation {generation} of {hour} does not exist")
+        folder = _folder(hour, generation)
+        same = slots is None or slots == len(info.slots)
+        wanted = [slot] if slot is not None and same else sorted(info.slots)
+        paths = [f"{folder}/slot={n:04d}/{name}.parquet" for n in wanted]
+        if slot is None or same:
+            return self._objects.get_frame(paths, columns, sites)
+        assert slots is not None
+        rows = self._objects.get_frame(paths, None, sites)
+        rows = rows.filter(event_slots(rows, slots) == slot)
+        return rows if columns is None else rows.select(columns)
+
+
+def carry_source(info: ArchiveInfo | None) -> CarrySource | None:
+    """How the hour after `info` names the carry it reads."""
+    return (
+        None
+        if info is None
+        else CarrySource(hour=info.hour, generation=info.generation, digest=info.carry_digest)
+    )
+
+
+def by_slot(infos: Iterable[SlotInfo]) -> dict[int, SlotInfo]:
+    """Slots as ArchiveInfo keeps them."""
+    return {info.slot: info for info in sorted(infos, key=lambda i: i.slot)}
+
+
+def _folder(hour: str, generation: str) -> str:
+    return f"archive/hour={hour}/generation={generation}"
+
+
+def _sorted(visits: pl.DataFrame) -> pl.DataFrame:
+    return visits.sort("site", "visitor", "start")

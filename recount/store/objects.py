@@ -1,0 +1,120 @@
+"""Files of the archive in a folder or in S3, one interface for both.
+
+A root is a folder or `s3://bucket/prefix` (credentials come from the environment; `?endpoint_override=` and
+the other options of pyarrow's URI are passed on). Data files are written once under a fresh generation; what
+makes them exist for readers is the small file that is written last.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+import xxhash
+
+ROW_GROUP_ROWS: Final = 131_072
+ZSTD_LEVEL: Final = 3
+MARKER_SUFFIX: Final = ".part"
+
+
+class Objects:
+    """Whole files and columnar frames by a path relative to the root; paths use `/` everywhere."""
+
+    def __init__(self, root: str) -> None:
+        self._folder = None if "://" in root else Path(root).absolute()
+        if self._folder is None:
+            self._fs, base = pafs.FileSystem.from_uri(root)
+        else:
+            self._fs, base = pafs.LocalFileSystem(), str(self._folder)
+        self._base = base.rstrip("/")
+
+    def put(self, path: str, data: bytes) -> None:
+        """Write a file whole: a reader sees nothing or all of it."""
+        full = self._full(path)
+        self._make_parent(full)
+        target = full if self._folder is None else full + MARKER_SUFFIX
+        with self._fs.open_output_stream(target) as out:
+            out.write(data)
+        if target != full:
+            self._fs.move(target, full)
+
+    def get(self, path: str) -> bytes | None:
+        """The content, or None where there is no such file."""
+        try:
+            with self._fs.open_input_file(self._full(path)) as source:
+                data: bytes = source.readall()
+                return data
+        except FileNotFoundError:
+            return None
+
+    def names(self, path: str) -> list[str]:
+        """What a folder holds, sorted; empty where there is none."""
+        found = self._fs.get_file_info(pafs.FileSelector(self._full(path), allow_not_found=True))
+        return sorted(info.base_name for info in found)
+
+    def remove(self, path: str) -> None:
+        """Delete a folder with all it holds; fine where there is none."""
+        if self._fs.get_file_info(self._full(path)).type != pafs.FileType.NotFound:
+            self._fs.delete_dir(self._full(path))
+
+    def put_frame(self, path: str, frame: pl.DataFrame) -> tuple[int, str]:
+        """Write rows as Parquet; returns (bytes, digest).
+
+        The digest depends on the rows and their order alone: the same frame gives the same file.
+        """
+        buffer = io.BytesIO()
+        frame.rechunk().write_parquet(
+            buffer,
+            compression="zstd",
+            compression_level=ZSTD_LEVEL,
+            row_group_size=ROW_GROUP_ROWS,
+            statistics=True,
+        )
+        data = buffer.getbuffer()
+        full = self._full(path)
+        self._make_parent(full)
+        with self._fs.open_output_stream(full) as out:
+            out.write(data)
+        return len(data), xxhash.xxh3_128_hexdigest(data)
+
+    def get_frame(
+        self, paths: Sequence[str], columns: Sequence[str] | None = None, sites: Sequence[str] | None = None
+    ) -> pl.DataFrame:
+        """The rows of files, one after another; `sites` reads only the row groups that hold them.
+
+        Raises FileNotFoundError for a path that does not exist, ValueError for no path at all.
+        """
+        if not paths:
+            raise ValueError("no file to read")
+        if self._folder is None:
+            return pl.concat([self._remote_frame(p, columns, sites) for p in paths])
+        lazy = pl.scan_parquet([self._full(p) for p in paths], glob=False)
+        if sites is not None:
+            lazy = lazy.filter(pl.col("site").is_in(list(sites)))
+        return (lazy if columns is None else lazy.select(columns)).collect()
+
+    def _remote_frame(
+        self, path: str, columns: Sequence[str] | None, sites: Sequence[str] | None
+    ) -> pl.DataFrame:
+        filters = None if sites is None else [("site", "in", list(sites))]
+        table = pq.read_table(
+            self._full(path),
+            columns=None if columns is None else list(columns),
+            filesystem=self._fs,
+            filters=filters,
+        )
+        frame = pl.from_arrow(table)
+        assert isinstance(frame, pl.DataFrame)
+        return frame
+
+    def _full(self, path: str) -> str:
+        return f"{self._base}/{path}"
+
+    def _make_parent(self, full: str) -> None:
+        if self._folder is not None:
+            self._fs.create_dir(full.rpartition("/")[0], recursive=True)
