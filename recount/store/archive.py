@@ -100,10 +100,9 @@ class Archive:
         events = cut.events
         folder = f"{_folder(hour, generation)}/slot={slot:04d}"
         events_bytes, _ = self._objects.put_frame(f"{folder}/events.parquet", events)
-        ends_bytes, _ = self._objects.put_frame(f"{folder}/ends.parquet", _sorted(cut.ends, ENDS_ORDER))
-        carry_bytes, digest = self._objects.put_frame(
-            f"{folder}/carry.parquet", _sorted(cut.carry, ENDS_ORDER)
-        )
+        ends, carry = _sorted(cut.ends), _sorted(cut.carry)
+        ends_bytes, _ = self._objects.put_frame(f"{folder}/ends.parquet", ends)
+        carry_bytes, digest = self._objects.put_frame(f"{folder}/carry.parquet", carry)
         counts = events.group_by("site").len().sort("site")
         return SlotInfo(
             slot=slot,
