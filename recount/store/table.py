@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from boto3.dynamodb.types import Binary, TypeDeserializer, TypeSerializer
 from botocore.exceptions import BotoCoreError, ClientError
@@ -247,7 +247,7 @@ class DynamoTable:
 def _plain(value: Value) -> Value:
     """DynamoDB's numbers come as Decimal and its bytes wrapped; ours are int and bytes."""
     if isinstance(value, Binary):
-        return bytes(value)
+        return bytes(cast("Any", value))
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}
     if isinstance(value, list):

@@ -1,0 +1,222 @@
+"""Kafka values to columns: the one decoder that history and the live service share.
+
+The fast path decodes a whole batch with a typed decoder that refuses unknown fields. Whatever it refuses is
+looked at record by record: fields this version does not know go into `extra`, and what can never be read is
+handed back as poison with its reason, so that one bad record never stops the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from operator import attrgetter
+from typing import Annotated, Any, Final
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from recount.errors import Poison
+from recount.event import (
+    EVENT_SCHEMA,
+    FACTS_SCHEMA,
+    POSITION_SCHEMA,
+    SCHEMA_VERSION,
+    Kind,
+    PropValue,
+    Revenue,
+    SourceKind,
+)
+
+TIME_MAX_MS: Final = 4_102_444_800_000  # the year 2100
+VISITOR_DIGITS: Final = 16
+
+_Time = Annotated[int, msgspec.Meta(ge=0, lt=TIME_MAX_MS)]
+_Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+_Percent = Annotated[int, msgspec.Meta(ge=0, le=100)]
+_ABSENT: Final = msgspec.Raw(b"")
+
+
+class PoisonReason(StrEnum):
+    """Why a record can never be read; the value travels with the dead letter."""
+
+    BAD_JSON = "bad_json"
+    NOT_AN_OBJECT = "not_an_object"
+    UNKNOWN_VERSION = "unknown_version"
+    WRONG_TYPE = "wrong_type"
+
+
+class _Wire(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """`RawEvent` as the decoder wants it: numbers within their columns' range, `props` left as text."""
+
+    v: int
+    id: str
+    spool: str
+    seq: _Count
+    site: str
+    ts: _Time
+    received: _Time
+    kind: Kind
+    visitor: str
+    source_kind: SourceKind
+    name: str | None = None
+    url: str | None = None
+    referrer: str | None = None
+    ua: str | None = None
+    lang: str | None = None
+    screen: str | None = None
+    country: str | None = None
+    region: str | None = None
+    network: str | None = None
+    props: msgspec.Raw = _ABSENT
+    revenue: Revenue | None = None
+    engaged_ms: _Count | None = None
+    scroll_percent: _Percent | None = None
+    ts_clamped: bool = False
+
+
+_FIELDS: Final = _Wire.__struct_fields__
+_SPECIAL: Final = frozenset({"visitor", "props", "revenue"})
+_decode_wire: Final = msgspec.json.Decoder(_Wire).decode
+_decode_props: Final = msgspec.json.Decoder(dict[str, PropValue] | None).decode
+_decode_raw: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_encode: Final = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """`events`: EVENT_SCHEMA, in the order of the values; `poison`: (index into the values, reason)."""
+
+    events: pl.DataFrame
+    poison: list[tuple[int, PoisonReason]]
+
+
+def positions(topic: str, partition: int, offsets: Sequence[int]) -> pl.DataFrame:
+    """POSITION_SCHEMA rows of records that all lie in one source partition."""
+    return pl.DataFrame({"offset": offsets}, schema={"offset": pl.Int64}).select(
+        pl.lit(topic).alias("topic"), pl.lit(partition, pl.Int32).alias("partition"), "offset"
+    )
+
+
+def decode(values: Sequence[bytes], places: pl.DataFrame) -> Decoded:
+    """Decode JSON messages; `places` (POSITION_SCHEMA) has one row a value. No value makes it raise."""
+    try:
+        wires = list(map(_decode_wire, values))
+        facts = _facts(wires, None)
+        return Decoded(_placed(facts, places), [])
+    except (msgspec.MsgspecError, Poison):
+        return _decode_each(values, places)
+
+
+def concat(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """Event frames one after the other; an empty EVENT_SCHEMA frame for none."""
+    kept = list(frames)
+    return pl.concat(kept) if kept else pl.DataFrame(schema=EVENT_SCHEMA)
+
+
+def _decode_each(values: Sequence[bytes], places: pl.DataFrame) -> Decoded:
+    wires: list[_Wire] = []
+    extras: list[str | None] = []
+    poison: list[tuple[int, PoisonReason]] = []
+    good = [True] * len(values)
+    for index, value in enumerate(values):
+        try:
+            wire, extra = _decode_one(value)
+        except Poison as error:
+            poison.append((index, PoisonReason(error.reason)))
+            good[index] = False
+        else:
+            wires.append(wire)
+            extras.append(extra)
+    if not wires:
+        return Decoded(pl.DataFrame(schema=EVENT_SCHEMA), poison)
+    kept = places if all(good) else places.filter(pl.Series(good))
+    return Decoded(_placed(_facts(wires, extras), kept), poison)
+
+
+def _decode_one(value: bytes) -> tuple[_Wire, str | None]:
+    """One record by the same rules; raises Poison."""
+    try:
+        return _checked(_decode_wire(value)), None
+    except (msgspec.MsgspecError, Poison, UnicodeDecodeError):
+        return _decode_with_extra(value)
+
+
+def _decode_with_extra(value: bytes) -> tuple[_Wire, str | None]:
+    try:
+        raw = _decode_raw(value)
+    except msgspec.ValidationError:
+        raise Poison(PoisonReason.NOT_AN_OBJECT) from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise Poison(PoisonReason.BAD_JSON) from None
+    if bytes(raw.get("v", _ABSENT)).strip() != str(SCHEMA_VERSION).encode():
+        raise Poison(PoisonReason.UNKNOWN_VERSION)
+    known = {name: raw[name] for name in _FIELDS if name in raw}
+    extra = {name: part for name, part in raw.items() if name not in known}
+    try:
+        return _checked(_decode_wire(_encode(known))), _encode(extra).decode() if extra else None
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise Poison(PoisonReason.WRONG_TYPE) from None
+
+
+def _checked(wire: _Wire) -> _Wire:
+    """What `_facts` checks of a batch, for one record."""
+    if wire.v != SCHEMA_VERSION:
+        raise Poison(PoisonReason.UNKNOWN_VERSION)
+    _visitors([wire.visitor])
+    _props_text(bytes(wire.props))
+    return wire
+
+
+def _facts(wires: list[_Wire], extras: list[str | None] | None) -> pl.DataFrame:
+    """FACTS_SCHEMA; raises Poison or a msgspec error when a value does not fit its column."""
+    columns: dict[str, Any] = {
+        name: list(map(attrgetter(name), wires)) for name in _FIELDS if name not in _SPECIAL
+    }
+    if any(version != SCHEMA_VERSION for version in columns["v"]):
+        raise Poison(PoisonReason.UNKNOWN_VERSION)
+    columns["visitor"] = _visitors([wire.visitor for wire in wires])
+    columns["props"] = _props([wire.props for wire in wires])
+    revenues = [wire.revenue for wire in wires]
+    columns["revenue_amount"] = [None if r is None else r.amount for r in revenues]
+    columns["revenue_currency"] = [None if r is None else r.currency for r in revenues]
+    columns["extra"] = extras if extras is not None else [None] * len(wires)
+    return pl.DataFrame([pl.Series(name, columns[name], dtype=dtype) for name, dtype in FACTS_SCHEMA.items()])
+
+
+def _visitors(digits: list[str]) -> Any:
+    """Hex digits to UInt64, all at once."""
+    try:
+        raw = bytes.fromhex("".join(digits))
+    except ValueError:
+        raise Poison(PoisonReason.WRONG_TYPE) from None
+    # fromhex skips blanks, so the sum of the lengths alone would not prove that each has its 16 digits.
+    if len(raw) * 2 != VISITOR_DIGITS * len(digits) or any(len(d) != VISITOR_DIGITS for d in digits):
+        raise Poison(PoisonReason.WRONG_TYPE)
+    return np.frombuffer(raw, dtype=">u8").astype(np.uint64)
+
+
+def _props(raws: list[msgspec.Raw]) -> list[str | None]:
+    """Property objects as canonical text, checked once a distinct text."""
+    texts = list(map(bytes, raws))
+    known = {text: _props_text(text) for text in set(texts)}
+    return [known[text] for text in texts]
+
+
+def _props_text(text: bytes) -> str | None:
+    if not text:
+        return None
+    props = _decode_props(text)
+    return _encode(props).decode() if props else None
+
+
+def _placed(facts: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
+    return pl.concat(
+        [places.select(pl.col(n).cast(t) for n, t in POSITION_SCHEMA.items()), facts], how="horizontal"
+    )
+
+
+def drop_repeats(events: pl.DataFrame) -> pl.DataFrame:
+    """Each (topic, partition, offset) once: what redelivery wrote twice."""
+    return events.unique(subset=list(POSITION_SCHEMA), keep="first", maintain_order=False)
