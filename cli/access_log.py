@@ -8,24 +8,28 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 import re
 import sys
 from collections import Counter, OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
+
+from recount.errors import InvalidInput
 
 LINE_MAX_BYTES: Final = 16_384
 OCCURRENCE_HOURS_MAX: Final = 48
 UNPARSABLE_SAMPLES_MAX: Final = 5
 
 _LINE: Final = re.compile(
-    rb'^(?P<ip>\S+) \S+ (?P<user>.*?) \[(?P<at>[^\]]{20,32})\] "(?P<request>(?:[^"\\]|\\.)*)" (?P<status>\d{3}) (?:\d+|-)'
+    rb'^(?P<ip>\S+) \S+ (?P<user>.*?) \[(?P<at>[^\]]{20,32})\] "(?P<request>(?:[^"\\]|\\.)*)" '
+    rb"(?P<status>\d{3}) (?:\d+|-)"
     rb'(?: "(?P<referrer>(?:[^"\\]|\\.)*)" "(?P<ua>(?:[^"\\]|\\.)*)")?'
 )
 _PAGE_METHOD: Final = b"GET"
@@ -116,26 +120,36 @@ def hits(lines: Iterator[bytes], report: Report) -> Iterator[tuple[int, str, Hit
             report.skipped[parsed] += 1
 
 
+@dataclass(frozen=True)
+class OpenLog:
+    """Lines of a log, and how far reading has come: `position()` of `size_bytes` (None where unknown)."""
+
+    lines: Iterator[bytes]
+    size_bytes: int | None
+    position: Callable[[], int]
+
+
 @contextmanager
-def open_log(path: str) -> Iterator[tuple[BinaryIO, int | None]]:
-    """(decompressed stream of `path` or of stdin for `-`, size on disk in bytes where it is known)."""
+def open_log(path: str) -> Iterator[OpenLog]:
+    """A log file, plain or gzip, or stdin for `-`; raises InvalidInput where it cannot be read."""
     if path == "-":
-        yield sys.stdin.buffer, None
+        yield OpenLog(iter(sys.stdin.buffer), None, lambda: 0)
         return
-    file = Path(path)
-    with file.open("rb") as raw:
-        compressed = raw.read(2) == b"\x1f\x8b"
-        raw.seek(0)
-        size = file.stat().st_size
-        if compressed:
-            with gzip.open(raw) as text:
-                yield text, size  # type: ignore[misc] # GzipFile reads like a BinaryIO
-        else:
-            yield raw, size
+    try:
+        raw = Path(path).open("rb")  # noqa: SIM115 - closed by the ExitStack
+    except OSError as error:
+        raise InvalidInput(f"cannot read {path}: {error.strerror}", field="file") from None
+    with ExitStack() as stack:
+        stack.enter_context(raw)
+        packed = raw.peek(2)[:2] == b"\x1f\x8b"
+        lines: Iterable[bytes] = stack.enter_context(gzip.open(raw)) if packed else raw
+        yield OpenLog(
+            iter(lines), os.fstat(raw.fileno()).st_size, lambda: os.lseek(raw.fileno(), 0, os.SEEK_CUR)
+        )
 
 
 class _Occurrences:
-    """How often each line has come: identical lines carry the same second, so only the last hours are kept."""
+    """How often each line has come; identical lines carry the same second, so the last hours suffice."""
 
     def __init__(self) -> None:
         self._hours: OrderedDict[int, Counter[bytes]] = OrderedDict()

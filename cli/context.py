@@ -16,7 +16,7 @@ from deploy.local.layout import local_settings
 from recount.discovery import FileDirectory
 from recount.errors import SetupError
 from recount.settings import Settings
-from recount.store.catalog import Catalog
+from recount.store.catalog import Catalog, Site
 from recount.store.tables import Tables, open_tables
 
 TOKEN_WAIT_S: Final = 30.0
@@ -47,21 +47,34 @@ class CliContext:
             raise SetupError("live", "no live instance is running", "start the stack with `make up`")
         return found[0].url
 
+    def site(self, site_id: str) -> Site:
+        """Raises SetupError naming the known sites where there is none of that id."""
+        catalog = Catalog(self.tables().catalog)
+        site = catalog.get(site_id)
+        if site is None:
+            known = ", ".join(sorted(catalog.sites())) or "none yet"
+            raise SetupError(
+                "sites", f"there is no site {site_id!r} (known: {known})", "add it: recount sites add DOMAIN"
+            )
+        return site
+
     def site_token(self, site_id: str) -> str:
-        """This working copy's own token of a site: RECOUNT_TOKEN, else one kept in the state folder for its owner."""
+        """This working copy's token of a site: RECOUNT_TOKEN, else one kept in the state folder."""
         given = os.environ.get("RECOUNT_TOKEN")
         if given:
             return given
         catalog = Catalog(self.tables().catalog)
         if catalog.get(site_id) is None:
             known = ", ".join(sorted(catalog.sites())) or "none yet"
-            raise SetupError("sites", f"there is no site {site_id!r} (known: {known})", "add it: recount sites add DOMAIN")
+            raise SetupError(
+                "sites", f"there is no site {site_id!r} (known: {known})", "add it: recount sites add DOMAIN"
+            )
         path = self.settings.state / "tokens" / site_id
         if not path.exists():
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             fresh = path.with_name(f".{site_id}.{secrets.token_hex(4)}")
             fresh.touch(mode=0o600)
-            fresh.write_text(catalog.new_token(site_id))
+            fresh.write_text(Catalog(self.tables().catalog).new_token(site_id))
             fresh.replace(path)
         return path.read_text()
 
@@ -86,11 +99,15 @@ def _wait_until_accepted(client: httpx.Client, site_id: str) -> None:
         try:
             answer = client.post("/v1/import", json={"import": "probe", "site": site_id, "events": []})
         except httpx.TransportError as error:
-            raise SetupError("ingest", f"does not answer at {client.base_url}: {error}", "start it: make up") from None
+            raise SetupError(
+                "ingest", f"does not answer at {client.base_url}: {error}", "start it: make up"
+            ) from None
         if answer.is_success:
             return
         if time.monotonic() > deadline:
             raise SetupError(
-                "ingest", f"refuses the site's token: {answer.text[:200]}", "check RECOUNT_TOKEN, or `recount status`"
+                "ingest",
+                f"refuses the site's token: {answer.text[:200]}",
+                "check RECOUNT_TOKEN, or `recount status`",
             )
         time.sleep(0.5)

@@ -5,10 +5,12 @@ Pure: the same seed and the same moments give the same visits.
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import iptocc
@@ -20,24 +22,6 @@ BOT_SHARE: Final = 0.04
 RETURNING_SHARE: Final = 0.2
 REGULARS_MAX: Final = 2_000
 
-_UA: Final = (
-    (20, "1920x1080", "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36"),
-    (9, "2560x1440", "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36"),
-    (10, "1440x900", "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.0 Safari/605.1.15"),
-    (22, "393x852", "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.0 Mobile/15E148 Safari/604.1"),
-    (18, "412x915", "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Mobile Safari/537.36"),
-    (3, "384x854", "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) SamsungBrowser/28.0 Chrome/130.0.0.0 Mobile Safari/537.36"),
-    (5, "1536x864", "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36 Edg/141.0.0.0"),
-    (5, "1920x1200", "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0"),
-    (4, "1680x1050", "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:143.0) Gecko/20100101 Firefox/143.0"),
-    (3, "820x1180", "Mozilla/5.0 (iPad; CPU OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 Mobile/15E148 Safari/604.1"),
-)  # fmt: skip
-_BOTS: Final = (
-    (5, "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"),
-    (3, "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; GPTBot/1.2; +https://openai.com/gptbot)"),
-    (2, "Mozilla/5.0 (compatible; AhrefsBot/7.0; +http://ahrefs.com/robot/)"),
-    (1, "python-requests/2.32.3"),
-)
 _COUNTRIES: Final = (
     *((26, "US", "en-US"), (14, "DE", "de-DE"), (10, "GB", "en-GB"), (7, "FR", "fr-FR"), (6, "IN", "en-IN")),
     *((5, "NL", "nl-NL"), (5, "JP", "ja-JP"), (4, "CA", "en-CA"), (4, "BR", "pt-BR"), (3, "AU", "en-AU")),
@@ -56,11 +40,28 @@ _ARRIVALS: Final = (  # weight, referrer, query of the landing page
     (3, "https://www.linkedin.com/", ""),
     (3, "https://chatgpt.com/", "utm_source=chatgpt.com"),
     (3, "", "utm_source=newsletter&utm_medium=email&utm_campaign=autumn-release"),
-    (3, "https://www.google.com/", "utm_source=google&utm_medium=cpc&utm_campaign=brand&utm_term=web+analytics&gclid=demo"),
+    (
+        3,
+        "https://www.google.com/",
+        "utm_source=google&utm_medium=cpc&utm_campaign=brand&utm_term=web+analytics&gclid=demo",
+    ),
 )
 _PAGES: Final = (
-    *((22, "/"), (14, "/pricing"), (11, "/docs/"), (9, "/docs/install"), (6, "/docs/events"), (5, "/docs/api")),
-    *((12, "/blog/counting-visits"), (8, "/blog/why-recount"), (5, "/blog/late-events"), (5, "/about"), (3, "/changelog")),
+    *(
+        (22, "/"),
+        (14, "/pricing"),
+        (11, "/docs/"),
+        (9, "/docs/install"),
+        (6, "/docs/events"),
+        (5, "/docs/api"),
+    ),
+    *(
+        (12, "/blog/counting-visits"),
+        (8, "/blog/why-recount"),
+        (5, "/blog/late-events"),
+        (5, "/about"),
+        (3, "/changelog"),
+    ),
 )
 _PLANS: Final = ((5, "starter", "9.00"), (3, "team", "29.00"), (1, "business", "99.00"))
 
@@ -80,12 +81,15 @@ class Traffic:
 
     def __init__(self, host: str, seed: int) -> None:
         self._host = host
-        self._random = random.Random(seed)  # noqa: S311 - a demonstration, not a secret
+        self._random = random.Random(seed)
+        agents = json.loads((Path(__file__).parent / "demo_browsers.json").read_text())
+        self._browsers = tuple((b["weight"], b["screen"], b["ua"]) for b in agents["browsers"])
+        self._bots = tuple((b["weight"], b["ua"]) for b in agents["bots"])
         self._addresses: dict[str, list[str]] = {}
         self._regulars: list[Visitor] = []
 
     def visit(self, start_ms: int) -> list[Event]:
-        """The events of one visit in order of time: dated, with `ip` and `ua` as a server-side sender gives them."""
+        """The events of one visit by time: dated, with `ip` and `ua` as a server-side sender gives them."""
         if self._random.random() < BOT_SHARE:
             return self._bot_visit(start_ms)
         visitor, now = self._visitor(), start_ms
@@ -109,7 +113,7 @@ class Traffic:
             yield self.visit(start_ms + hour * HOUR_MS + self._random.randrange(HOUR_MS))
 
     def _bot_visit(self, start_ms: int) -> list[Event]:
-        visitor = Visitor(self._address("US"), self._pick(_BOTS)[1], "", "")
+        visitor = Visitor(self._address("US"), self._pick(self._bots)[1], "", "")
         pages = [self._pick(_PAGES)[1] for _ in range(self._random.randint(1, 6))]
         return [
             self._event(visitor, start_ms + n * 2_000, "pageview", f"https://{self._host}{page}")
@@ -123,26 +127,32 @@ class Traffic:
             paid = {"amount": plan[2], "currency": "EUR"}
             return [
                 self._event(visitor, at, "event", url, name="Signup", props={"plan": plan[1]}),
-                self._event(visitor, at + 4_000, "event", url, name="Purchase", props={"plan": plan[1]}, revenue=paid),
+                self._event(
+                    visitor, at + 4_000, "event", url, name="Purchase", props={"plan": plan[1]}, revenue=paid
+                ),
             ]
         if page.startswith("/docs") and chance < 0.06:
             target = {"url": f"https://{self._host}/files/recount-guide.pdf"}
             return [self._event(visitor, at, "event", url, name="download", props=target)]
         if chance > 0.95:
-            return [self._event(visitor, at, "event", url, name="outbound", props={"url": "https://github.com/"})]
+            return [
+                self._event(visitor, at, "event", url, name="outbound", props={"url": "https://github.com/"})
+            ]
         return []
 
     def _event(self, visitor: Visitor, ts: int, kind: str, url: str, **more: object) -> Event:
         event: Event = {"kind": kind, "ts": ts, "url": url, "ip": visitor.ip, "ua": visitor.ua}
         event |= {"id": f"{self._random.getrandbits(96):024x}"}
-        event |= {name: value for name, value in (("lang", visitor.lang), ("screen", visitor.screen)) if value}
+        event |= {
+            name: value for name, value in (("lang", visitor.lang), ("screen", visitor.screen)) if value
+        }
         return event | {name: value for name, value in more.items() if value}
 
     def _visitor(self) -> Visitor:
         if self._regulars and self._random.random() < RETURNING_SHARE:
             return self._random.choice(self._regulars)
         _, country, lang = self._pick(_COUNTRIES)
-        _, screen, ua = self._pick(_UA)
+        _, screen, ua = self._pick(self._browsers)
         fresh = Visitor(self._address(country), ua, screen, lang)
         if len(self._regulars) < REGULARS_MAX:
             self._regulars.append(fresh)

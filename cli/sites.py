@@ -16,7 +16,9 @@ from cli.context import CliContext, pass_context
 from recount.errors import InvalidInput
 from recount.store.catalog import Catalog, Redaction, Site
 
-_DOMAIN: Final = re.compile(r"^(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+_DOMAIN: Final = re.compile(
+    r"^(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+)
 
 
 @click.group()
@@ -31,13 +33,19 @@ def sites() -> None:
 @click.option("--currency", default="EUR", show_default=True, help="ISO 4217 code revenue is shown in.")
 @click.option("--hostname", "hostnames", multiple=True, help="A further hostname of the site (repeatable).")
 @click.option("--only-own-hostnames", is_flag=True, help="Refuse events of pages on any other hostname.")
-@click.option("--first-party-id", is_flag=True, help="Recognise visitors by an id of the site, not a daily hash.")
-@click.option("--ignore-dnt", is_flag=True, help="Count visitors who send Do Not Track or Global Privacy Control.")
+@click.option(
+    "--first-party-id", is_flag=True, help="Recognise visitors by an id of the site, not a daily hash."
+)
+@click.option(
+    "--ignore-dnt", is_flag=True, help="Count visitors who send Do Not Track or Global Privacy Control."
+)
 @click.option("--keep-param", "keep_params", multiple=True, help="A query parameter to keep (repeatable).")
-@click.option("--spread", default=1, show_default=True, help="Kafka partitions a very busy site is spread over.")
+@click.option(
+    "--spread", default=1, show_default=True, help="Kafka partitions a very busy site is spread over."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @pass_context
-def add(context: CliContext, domain: str, site_id: str | None, as_json: bool, **options: object) -> None:
+def add(context: CliContext, /, domain: str, site_id: str | None, as_json: bool, **options: object) -> None:
     """Add the site DOMAIN; prints the snippet for its pages and a site token, once."""
     site = _site(domain, site_id, options)
     catalog = Catalog(context.tables().catalog)
@@ -55,7 +63,7 @@ def add(context: CliContext, domain: str, site_id: str | None, as_json: bool, **
 @sites.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 @pass_context
-def list_sites(context: CliContext, as_json: bool) -> None:
+def list_sites(context: CliContext, /, as_json: bool) -> None:
     """Every site with its domain, time zone and policies."""
     found = sorted(Catalog(context.tables().catalog).sites().values(), key=lambda s: s.id)
     if as_json:
@@ -76,7 +84,9 @@ def _site(domain: str, site_id: str | None, options: dict[str, object]) -> Site:
     names = [domain.lower(), *(str(h).lower() for h in options["hostnames"])]  # type: ignore[attr-defined]
     for name in names:
         if not _DOMAIN.match(name):
-            raise InvalidInput(f"{name!r} is no hostname; give one such as example.com, without https://", field="domain")
+            raise InvalidInput(
+                f"{name!r} is no hostname; give one such as example.com, without https://", field="domain"
+            )
     extra: tuple[str, ...] = tuple(options["keep_params"])  # type: ignore[arg-type]
     return Site(
         id=site_id or domain.lower(),

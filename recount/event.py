@@ -1,8 +1,8 @@
 """The raw event: what was observed, before any interpretation.
 
-One event is one Kafka message: the JSON object of `RawEvent`, absent fields left out. In columns (raw batches,
-the archive, the fold) it is one row of `EVENT_SCHEMA`. Fields are only ever added; unknown fields are kept in
-the column `extra`, an unknown version is quarantined.
+One event is one Kafka message: the JSON object of `RawEvent`, absent fields left out. In columns (raw
+batches, the archive, the fold) it is one row of `EVENT_SCHEMA`. Fields are only ever added; unknown fields
+are kept in the column `extra`, an unknown version is quarantined.
 """
 
 from __future__ import annotations

@@ -70,18 +70,24 @@ def ensure_topics(settings: Settings) -> None:
         made.result(TIMEOUT_S)
 
 
-def source_partitions(settings: Settings, topics: tuple[str, ...] = (EVENTS, IMPORTS)) -> list[SourcePartition]:
+def source_partitions(
+    settings: Settings, topics: tuple[str, ...] = (EVENTS, IMPORTS)
+) -> list[SourcePartition]:
     """Every (topic, partition) of the given topics."""
     known = _metadata(AdminClient({"bootstrap.servers": settings.kafka})).topics
     return [(topic, p) for topic in topics if topic in known for p in sorted(known[topic].partitions)]
 
 
-def offset_ranges(settings: Settings, partitions: list[SourcePartition]) -> dict[SourcePartition, tuple[int, int]]:
-    """(oldest kept offset, end offset) of each partition; the end is the offset that the next record will get."""
+def offset_ranges(
+    settings: Settings, partitions: list[SourcePartition]
+) -> dict[SourcePartition, tuple[int, int]]:
+    """(oldest kept offset, offset that the next record will get) of each partition."""
     client = consumer(settings, "recount-offsets")
     try:
         return {
-            (topic, p): client.get_watermark_offsets(TopicPartition(topic, p), timeout=TIMEOUT_S, cached=False)
+            (topic, p): client.get_watermark_offsets(
+                TopicPartition(topic, p), timeout=TIMEOUT_S, cached=False
+            )
             for topic, p in partitions
         }
     except KafkaException as error:

@@ -1,4 +1,4 @@
-"""Every metric that Recount exposes, in one typed catalogue, and the registry that a service builds at start."""
+"""Every metric that Recount exposes, in one typed catalogue, and the registry a service builds at start."""
 
 from __future__ import annotations
 

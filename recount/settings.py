@@ -1,7 +1,7 @@
 """Settings: read once, at the entry point, from `RECOUNT_*` variables, and passed in.
 
-`Settings.to_env()` is the exact inverse of `Settings.from_env()`: the stack hands its settings to the parts it
-starts that way.
+`Settings.to_env()` is the exact inverse of `Settings.from_env()`: that is how the stack hands its settings to
+the parts it starts.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class Settings:
     spool_wait_s: int = 120
     top_values: int = 1000
     live_hours: int = 3
+    metric_sites: str = ""  # comma-separated sites with a CloudWatch metric of their own
     log_level: str = "info"
 
     @classmethod
@@ -86,5 +87,7 @@ def _read(name: str, text: str, kind: type[object]) -> object:
         try:
             return int(text)
         except ValueError:
-            raise SetupError("settings", f"{name}={text!r} is not a whole number", f"set {name} to digits") from None
+            raise SetupError(
+                "settings", f"{name}={text!r} is not a whole number", f"set {name} to digits"
+            ) from None
     return Path(text) if issubclass(kind, Path) else text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, Literal
 from zoneinfo import ZoneInfo, available_timezones
@@ -72,7 +73,9 @@ def validate(site: Site) -> None:
     if not site.id or not all(c.isalnum() or c in "-_." for c in site.id) or len(site.id) > 64:
         raise InvalidInput("a site id has 1 to 64 letters, digits, dots, dashes or underscores", field="id")
     if site.timezone not in available_timezones():
-        raise InvalidInput(f"{site.timezone!r} is no time zone; try one such as Europe/Berlin", field="timezone")
+        raise InvalidInput(
+            f"{site.timezone!r} is no time zone; try one such as Europe/Berlin", field="timezone"
+        )
     if not 1 <= site.spread <= SPREAD_MAX:
         raise InvalidInput(f"spread is a number from 1 to {SPREAD_MAX}", field="spread")
     if len(site.currency) != 3 or not site.currency.isupper():
@@ -117,11 +120,9 @@ class Catalog:
         return {item["sk"]: item["site"] for item in self._table.query(TOKENS)}
 
     def secret(self, name: str) -> bytes:
-        """A 32-byte secret of this deployment, made at the first call, the same for every process ever after."""
-        try:
+        """A 32-byte secret of this deployment, made at the first call and the same ever after."""
+        with suppress(Conflict):
             self._table.put({"pk": "secret", "sk": name, "value": secrets.token_bytes(32)}, if_absent=True)
-        except Conflict:
-            pass
         item = self._table.get(("secret", name), consistent=True)
         assert item is not None
         value: bytes = item["value"]

@@ -38,7 +38,11 @@ class Salts:
 
     def destroy_before(self, site_id: str, day: str) -> int:
         """Delete the salts of days before `day`; returns how many went."""
-        old = [item["sk"] for item in self._table.query(site_id, end=day) if item["sk"] < day and "/" not in item["sk"]]
+        old = [
+            item["sk"]
+            for item in self._table.query(site_id, end=day)
+            if item["sk"] < day and "/" not in item["sk"]
+        ]
         for name in old:
             self.destroy(site_id, name)
         return len(old)

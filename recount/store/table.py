@@ -1,8 +1,8 @@
 """The one table interface that every store is built on: DynamoDB, DAX, or memory.
 
-A table has a string partition key `pk` and a string sort key `sk`; an item is a flat mapping of str, int, bool,
-bytes, None, and lists or maps of these. `DynamoTable` takes any client with DynamoDB's low-level methods, so the
-DAX client fits in unchanged.
+A table has a string partition key `pk` and a string sort key `sk`; an item is a flat mapping of str, int,
+bool, bytes, None, and lists or maps of these. `DynamoTable` takes any client with DynamoDB's low-level
+methods, so the DAX client fits in unchanged.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class MemoryTable:
             for k in self._items
             if k[0] == pk and (start is None or k[1] >= start) and (end is None or k[1] <= end)
         )
-        for key in (reversed(found) if descending else iter(found)):
+        for key in reversed(found) if descending else iter(found):
             if limit is not None and limit <= 0:
                 return
             limit = None if limit is None else limit - 1
@@ -158,7 +158,10 @@ class DynamoTable:
         limit: int | None = None,
         consistent: bool = False,
     ) -> Iterator[Item]:
-        request = _key_condition(pk, start, end) | {"ScanIndexForward": not descending, "ConsistentRead": consistent}
+        request = _key_condition(pk, start, end) | {
+            "ScanIndexForward": not descending,
+            "ConsistentRead": consistent,
+        }
         while limit is None or limit > 0:
             page = self._call("query", **request, **({} if limit is None else {"Limit": limit}))
             for raw in page["Items"]:
@@ -189,7 +192,9 @@ class DynamoTable:
             condition = {
                 "ConditionExpression": " AND ".join(f"#n{i} = :v{i}" for i in range(len(names))),
                 "ExpressionAttributeNames": {f"#n{i}": n for i, n in enumerate(names)},
-                "ExpressionAttributeValues": {f":v{i}": self._encode(if_equals[n]) for i, n in enumerate(names)},
+                "ExpressionAttributeValues": {
+                    f":v{i}": self._encode(if_equals[n]) for i, n in enumerate(names)
+                },
             }
         self._call("put_item", Item=self._marshal(item), **condition)
 

@@ -33,7 +33,10 @@ class Tables:
 def dynamodb_client(settings: Settings) -> DynamoDBClient:
     """A low-level client; an empty `dynamodb` setting means AWS itself with the machine's own credentials."""
     config = Config(
-        connect_timeout=2, read_timeout=10, retries={"mode": "standard", "max_attempts": 4}, max_pool_connections=32
+        connect_timeout=2,
+        read_timeout=10,
+        retries={"mode": "standard", "max_attempts": 4},
+        max_pool_connections=32,
     )
     if not settings.dynamodb:
         return boto3.client("dynamodb", region_name=settings.aws_region, config=config)
@@ -42,7 +45,7 @@ def dynamodb_client(settings: Settings) -> DynamoDBClient:
         endpoint_url=settings.dynamodb,
         region_name=settings.aws_region,
         aws_access_key_id="local",
-        aws_secret_access_key="local",  # noqa: S106 - DynamoDB Local checks nothing
+        aws_secret_access_key="local",
         config=config,
     )
 
@@ -61,7 +64,9 @@ def memory_tables() -> Tables:
 def ensure_tables(settings: Settings) -> None:
     """Create what is missing, on demand (pay per request), with TTL where the table has one."""
     client = dynamodb_client(settings)
-    existing = {name for page in client.get_paginator("list_tables").paginate() for name in page["TableNames"]}
+    existing = {
+        name for page in client.get_paginator("list_tables").paginate() for name in page["TableNames"]
+    }
     for name in NAMES:
         full = settings.table_prefix + name
         if full not in existing:

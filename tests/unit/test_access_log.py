@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli.access_log import LINE_MAX_BYTES, Hit, Report, Skip, hits, open_log, parse
+from recount.errors import InvalidInput
 
 COMBINED = (
     b'192.0.2.7 - - [17/May/2015:10:05:03 +0200] "GET /blog/?page=2 HTTP/1.1" 200 5120 '
@@ -17,7 +18,11 @@ COMMON = b'2001:db8::1 - frank [17/May/2015:10:05:03 +0000] "GET / HTTP/1.0" 304
 
 
 def line(method: bytes = b"GET", path: bytes = b"/", status: bytes = b"200") -> bytes:
-    return b'192.0.2.7 - - [17/May/2015:10:05:03 +0000] "%s %s HTTP/1.1" %s 12 "-" "curl/8"' % (method, path, status)
+    return b'192.0.2.7 - - [17/May/2015:10:05:03 +0000] "%s %s HTTP/1.1" %s 12 "-" "curl/8"' % (
+        method,
+        path,
+        status,
+    )
 
 
 def test_a_combined_line_becomes_a_hit() -> None:
@@ -91,6 +96,11 @@ def test_gzip_is_recognised_by_its_content(tmp_path: Path) -> None:
     plain.write_bytes(COMMON)
     packed.write_bytes(gzip.compress(COMMON))
     for path in (plain, packed):
-        with open_log(str(path)) as (stream, size):
-            assert stream.read() == COMMON
-            assert size == path.stat().st_size
+        with open_log(str(path)) as log:
+            assert list(log.lines) == [COMMON]
+            assert log.position() == log.size_bytes == path.stat().st_size
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="No such file"), open_log(str(tmp_path / "no.log")):
+        pass

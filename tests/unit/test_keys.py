@@ -18,7 +18,9 @@ def test_the_hash_of_a_site_is_fixed_for_ever() -> None:
 
 @given(VISITORS, VISITORS)
 def test_a_small_site_lives_in_one_partition(a: int, b: int) -> None:
-    assert kafka_partition("demo", a, spread=1, partitions=6) == kafka_partition("demo", b, spread=1, partitions=6)
+    assert kafka_partition("demo", a, spread=1, partitions=6) == kafka_partition(
+        "demo", b, spread=1, partitions=6
+    )
 
 
 @given(VISITORS, st.integers(1, 64))
