@@ -1,0 +1,1 @@
+"""The two Lambdas behind the topics: raw batches into DynamoDB, operational metrics into CloudWatch."""
