@@ -1,7 +1,7 @@
 """Who is not a human visitor: the user agent's rule, then the verdict on the visit.
 
-Two visible lists, both in order, first match wins: `UA_RULES` names what a user agent gives away about itself,
-`VERDICT_RULES` what the facts of a visit say. A bot is never dropped: it is counted under its verdict.
+Two visible lists, both in order, first match wins: `UA_RULES` names what a user agent gives away about
+itself, `verdict_rules` what the facts of a visit say. No bot is dropped: it is counted under its verdict.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ HUMAN: Final = "human"
 
 @dataclass(frozen=True, slots=True)
 class UaRule:
-    """A user agent falls under `name` if it carries one of `patterns` or a crawler pattern with one of `tags`.
+    """A user agent falls under `name` if it has one of `patterns` or a crawler pattern with one of `tags`.
 
-    `tags` are those of the crawler-user-agents list ("*": all of its patterns); a user agent that also matches
-    one of `unless` is spared.
+    `tags` are those of the crawler-user-agents list ("*": all of its patterns); a user agent that also
+    matches one of `unless` is spared.
     """
 
     name: str
@@ -37,28 +37,40 @@ UA_RULES: Final = (
     UaRule("empty_ua", patterns=(r"^[\s\-_.?*'\x22()]*$", r"^(?i:null|undefined|none|unknown|user-agent)$")),
     UaRule(
         "headless",
-        patterns=(r"Headless", r"PhantomJS", r"SlimerJS", r"[Pp]uppeteer", r"[Pp]laywright", r"[Ss]elenium", r"Cypress/"),
+        patterns=(
+            r"Headless",
+            r"PhantomJS",
+            r"SlimerJS",
+            r"[Pp]uppeteer",
+            r"[Pp]laywright",
+            r"[Ss]elenium",
+            r"Cypress/",
+        ),
         tags=("browser-automation",),
     ),
     UaRule(
         "library",
         patterns=(
             r"^(?i:curl|wget|libcurl|httpie|aria2|axios|got|undici|node|deno|bun|ruby|java|perl|php|reqwest|ureq)\b",
-            r"(?i:^python|python-|aiohttp|httpx/|urllib|libwww|lwp::|guzzle|okhttp|go-http|http_?client|http_request)",
+            r"(?i:^python|python-|aiohttp|httpx/|urllib|libwww|lwp::|guzzle|okhttp|go-http|http_?client|http_request|libfetch)",
             r"(?i:^node-fetch|^postman|^insomnia|winhttp|^restsharp|^faraday|^dart[/:]|^hackney|^req/|^unirest)",
         ),
         tags=("http-library",),
     ),
     UaRule("ai_crawler", tags=("ai-crawler",)),
     UaRule("monitoring", tags=("monitoring",)),
-    UaRule("feed_reader", tags=("feed-reader",)),
+    UaRule(
+        "feed_reader",
+        patterns=(r"(?i)feed ?(?:parser|fetcher|burner)|[0-9] (?:subscriber|reader)s?|liferea",),
+        tags=("feed-reader",),
+    ),
     UaRule("crawler", tags=("*",)),
     UaRule(
         "self_declared",
         patterns=(
             r"\+\s?https?://",
             r"(?i)(?:^|[^a-z])\w*(?:bot|crawler|spider|scraper|fetcher)(?:[/\s;:)_-]|$)",
-            r"(?i)feed ?(?:parser|fetcher|burner)|[0-9] subscribers?",
+            r"[\w.+-]+@[\w-]+\.[a-z]{2,}",
         ),
         unless=(r"(?i)cubot",),
     ),
@@ -75,12 +87,15 @@ SPIDER_RULE: Final = "crawler"
 UNNAMED_RULE: Final = "not_a_browser"
 """The rule of a user agent that does not open like a browser's and in which no browser is recognised."""
 
-BROWSER_OPENING: Final = r"(?i)^(?:Mozilla|Opera|Nokia|SonyEricsson|SAMSUNG|BlackBerry|LG|MOT|UCWEB|Lynx|E?Links|w3m|Dillo|NetSurf)"
+BROWSER_OPENING: Final = (
+    r"(?i)^(?:Mozilla|Opera|Nokia|SonyEricsson|SAMSUNG|BlackBerry|LG|MOT|UCWEB|"
+    r"Lynx|E?Links|w3m|Dillo|NetSurf|.*(?:MIDP|MAUI))"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class _Matcher:
-    """One rule made ready: literals go through one Aho-Corasick pass, the rest through one regular expression."""
+    """One rule made ready: one Aho-Corasick pass for the literals, one regular expression for the rest."""
 
     name: str
     literals: tuple[str, ...]

@@ -1,7 +1,8 @@
 """User agent -> browser, system, device and the bot rule it falls under.
 
 Names and versions come from ua-parser's rules, run by its Rust engine; how they are shown is in
-`user_agents.toml`. An iPad that asks for desktop pages and a desktop browser are the same text, and count as one.
+`user_agents.toml`. An iPad that asks for desktop pages and a desktop browser are the same text, and count
+as one.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ _PARSED: Final[dict[str, pl.DataType]] = dict.fromkeys(
 def interpret(ua: pl.Series) -> pl.DataFrame:
     """Rows of `SCHEMA`, one per distinct value of `ua` (null included), in order of first appearance.
 
-    `browser_version` and `os_version` carry the name ("Firefox 128", "Windows 10"), `ua_rule` is null for humans.
+    `browser_version` and `os_version` carry the name ("Firefox 128", "Windows 10"); `ua_rule` is null for
+    humans.
     """
     frame = distinct(ua, "ua")
     if frame.is_empty():
@@ -63,8 +65,8 @@ class Interpreter:
         self._young = pl.DataFrame(schema=SCHEMA)
         self._old = pl.DataFrame(schema=SCHEMA)
 
-    def interpret(self, ua: pl.Series) -> pl.DataFrame:
-        """As the function `interpret`, in the order of first appearance."""
+    def user_agents(self, ua: pl.Series) -> pl.DataFrame:
+        """As the function `interpret`."""
         wanted = distinct(ua, "ua")
         young, old = self._young, self._old
         found = wanted.join(young, on="ua", nulls_equal=True)

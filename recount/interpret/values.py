@@ -14,11 +14,8 @@ UNKNOWN: Final = "Unknown"
 DIRECT: Final = "Direct / None"
 """The source of a visit that nothing led to."""
 
-VALUE_MAX_CHARS: Final = 512
-"""Longest value of a dimension; what is longer is cut, so that one sender cannot swell a rollup."""
-
 NAME_MAX_CHARS: Final = 64
-"""Longest name of a browser, a system or a source."""
+"""Longest part of a browser's or system's name or version; what is longer was made up by the sender."""
 
 
 def distinct(values: pl.Series, name: str) -> pl.DataFrame:
