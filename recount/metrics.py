@@ -29,6 +29,11 @@ INGEST_REQUEST_SECONDS: Final = Spec(
 SPOOL_BYTES: Final = Spec("recount_spool_bytes", "Bytes waiting in the spool", ("spool",))
 SPOOL_SHIPPED: Final = Spec("recount_spool_shipped_total", "Events shipped from spools to Kafka", ())
 SPOOL_OLDEST_SECONDS: Final = Spec("recount_spool_oldest_seconds", "Age of the oldest unshipped event", ())
+SPOOL_QUARANTINED: Final = Spec(
+    "recount_spool_quarantined_total", "Pieces of spools that could not be shipped, kept in files", ("cause",)
+)
+SPOOL_MISSING: Final = Spec("recount_spool_missing_total", "Sequence numbers that a spool should hold and does not", ())
+IMPORT_EVENTS: Final = Spec("recount_import_events_total", "Events taken by the import door", ())
 EVENT_SOURCE_RECORDS: Final = Spec(
     "recount_event_source_records_total", "Records handed to a Lambda", ("function", "outcome")
 )
