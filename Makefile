@@ -38,19 +38,19 @@ $(VENV)/.bench: requirements/bench.txt $(VENV)/.dev
 	@touch $@
 
 up: $(VENV)/.stack ## start everything in the background and print where it is
-	@./recount up
+	@bin/recount up
 
 down: $(VENV)/.stack ## stop everything, keep the data
-	@./recount down
+	@bin/recount down
 
 status: $(VENV)/.stack ## parts, health, ports, consumer lag, newest published hour
-	@./recount status
+	@bin/recount status
 
 logs: $(VENV)/.stack ## follow the logs of all parts
-	@./recount logs --follow
+	@bin/recount logs --follow
 
 clean-data: $(VENV)/.stack ## stop everything and delete all data of this working copy (asks first)
-	@./recount clean-data
+	@bin/recount clean-data
 
 test: $(VENV)/.dev ## all tests, on a stack of their own
 	@$(BIN)/python -m pytest

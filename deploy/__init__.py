@@ -1,0 +1,1 @@
+"""How Recount is put on machines."""

@@ -1,0 +1,135 @@
+"""Talks to the supervisor of one stack: start, stop, scale, and what runs."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from circus.client import CircusClient
+from circus.exc import CallError
+
+from deploy.local import leftovers
+from deploy.local.layout import ROOT, Layout, Manifest
+from deploy.local.supervise import STOP_WITHIN_S, environment
+from recount.errors import RecountError, SetupError
+
+ANSWER_WITHIN_S: Final = 5.0
+START_WITHIN_S: Final = 20.0
+SUPERVISOR: Final = "supervisor"
+LOG_TAIL_LINES: Final = 12
+LOG_TAIL_MAX_BYTES: Final = 64 * 1024
+
+
+class NotRunning(RecountError):
+    """No supervisor answers for this state folder."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """What the supervisor says of one part."""
+
+    name: str
+    active: bool
+    pids: tuple[int, ...]
+
+
+class Control:
+    """The supervisor of one stack."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def alive(self) -> bool:
+        try:
+            self._call("numwatchers", timeout_s=1.0)
+        except NotRunning:
+            return False
+        return True
+
+    def start_supervisor(self, manifest: Manifest) -> None:
+        """Start the supervisor in the background and wait until it answers. Raises SetupError."""
+        self._layout.make()
+        leftovers.end(leftovers.processes_of(self._layout.state))
+        manifest.save(self._layout)
+        log = self._layout.log(SUPERVISOR)
+        with log.open("ab") as output:
+            env = {**environment(self._layout, manifest), leftovers.PART_VARIABLE: SUPERVISOR}
+            process = subprocess.Popen(
+                [sys.executable, "-m", "deploy.local.supervise", str(self._layout.state)],
+                cwd=ROOT,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + START_WITHIN_S
+        while not self.alive():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise SetupError(SUPERVISOR, f"it does not start:\n{log_tail(log)}", f"see {log}")
+            time.sleep(0.05)
+
+    def start(self, part: str) -> None:
+        """Start a part; fine where it runs already."""
+        self._call("start", name=part, waiting=False)
+
+    def scale(self, part: str, instances: int) -> None:
+        """Set how many instances of a part run; it is done when the call returns."""
+        self._call("set", name=part, options={"numprocesses": instances}, waiting=True)
+
+    def stop(self, parts: Sequence[str]) -> None:
+        """Stop these parts together: SIGTERM, then SIGKILL."""
+        names = "^(" + "|".join(parts) + ")$"
+        self._call("stop", name=names, match="regex", waiting=True, timeout_s=STOP_WITHIN_S + ANSWER_WITHIN_S)
+
+    def quit(self) -> None:
+        """Stop what still runs, end the supervisor, and whatever any part left behind."""
+        with contextlib.suppress(NotRunning):
+            self._call("quit", waiting=True, timeout_s=STOP_WITHIN_S + ANSWER_WITHIN_S)
+        deadline = time.monotonic() + ANSWER_WITHIN_S
+        while leftovers.processes_of(self._layout.state) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        leftovers.end(leftovers.processes_of(self._layout.state), within_s=2.0)
+
+    def running(self) -> dict[str, Running]:
+        """Every part the supervisor knows. Raises NotRunning."""
+        statuses = self._call("status")["statuses"]
+        return {
+            name: Running(name, status == "active", tuple(self._call("list", name=name)["pids"]))
+            for name, status in statuses.items()
+        }
+
+    def _call(self, command: str, timeout_s: float = ANSWER_WITHIN_S, **properties: object) -> dict[str, Any]:
+        if not Path(self._layout.control.removeprefix("ipc://")).exists():
+            raise NotRunning("the stack is not running")
+        client = CircusClient(endpoint=self._layout.control, timeout=timeout_s)
+        try:
+            answer: dict[str, Any] = client.send_message(command, **properties)
+        except CallError as error:
+            raise NotRunning(f"the supervisor does not answer {command!r}: {error}") from error
+        finally:
+            client.stop()
+        if answer.get("status") == "error":
+            raise SetupError(SUPERVISOR, str(answer.get("reason")), "see `recount logs`")
+        return answer
+
+
+def log_tail(path: Path, start: int = 0) -> str:
+    """The last lines of a log written after the first `start` bytes, for a message."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(start if start <= size else 0, size - LOG_TAIL_MAX_BYTES))
+            text = file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ""
+    lines = [
+        line for line in text.rstrip().splitlines() if not line.startswith("\tat ")
+    ]  # Java's stack frames
+    return "\n".join(f"    {line}" for line in lines[-LOG_TAIL_LINES:])

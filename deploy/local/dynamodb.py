@@ -1,0 +1,77 @@
+"""Runs DynamoDB Local, really bound to loopback.
+
+Its own command line binds every interface and has no option for it. So the server is made in this process,
+its connector is given the address, and only then it starts. Entry point `python -m deploy.local.dynamodb`.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import jpype
+
+from deploy.local import jars
+from deploy.local.java import find_java
+from deploy.local.layout import Layout, cache_folder
+from recount.errors import SetupError
+from recount.settings import Settings
+
+# -Xrs leaves SIGTERM to Python; the rest keeps a development server small.
+JVM: Final = ("-Xrs", "-Xms64m", "-Xmx768m", "-XX:+UseSerialGC", "-Djava.awt.headless=true")
+
+
+def port_of(settings: Settings) -> int:
+    port = urlsplit(settings.dynamodb).port
+    if port is None:
+        raise SetupError(
+            "dynamodb", f"RECOUNT_DYNAMODB={settings.dynamodb!r}", "give it as http://127.0.0.1:<port>"
+        )
+    return port
+
+
+def start(settings: Settings, data: Path) -> object:
+    """The running server (a Java object with `stop()`)."""
+    paths = jars.files("dynamodb", cache_folder())
+    natives = str(paths[0].parent)
+    jpype.startJVM(
+        str(find_java().library),
+        *JVM,
+        f"-Djava.library.path={natives}",
+        f"-Dsqlite4java.library.path={natives}",
+        classpath=[str(path) for path in paths if path.suffix == ".jar"],
+        convertStrings=False,
+    )
+    runner = jpype.JClass("com.amazonaws.services.dynamodbv2.local.main.ServerRunner")
+    options = ["-port", str(port_of(settings)), "-sharedDb", "-dbPath", str(data), "-disableTelemetry"]
+    server = runner.createServerFromCommandLineArgs(options)
+    _bind(server, settings.host)
+    server.start()
+    return server
+
+
+def _bind(server: object, host: str) -> None:
+    field = server.getClass().getDeclaredField("server")  # type: ignore[attr-defined]
+    field.setAccessible(True)
+    for connector in field.get(server).getConnectors():
+        connector.setHost(host)
+
+
+def main() -> None:
+    settings = Settings.from_env()
+    data = Layout.of(settings).state / "dynamodb"
+    data.mkdir(parents=True, exist_ok=True)
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    server = start(settings, data)
+    stopped.wait()
+    server.stop()  # type: ignore[attr-defined]
+    jpype.java.lang.System.exit(0)
+
+
+if __name__ == "__main__":
+    main()

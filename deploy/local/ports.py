@@ -1,0 +1,47 @@
+"""Settings for a stack of its own beside others: a folder, and a block of ports that nobody uses."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Final
+
+from deploy.local.preflight import port_is_free
+from recount.errors import SetupError
+from recount.settings import Settings
+
+BLOCK_PORTS: Final = 80
+# Below the range from which the kernel takes ports for outgoing connections.
+FIRST_PORT: Final = 15_000
+LAST_PORT: Final = 32_000
+TRIES: Final = 200
+
+
+def free_settings(state: Path) -> Settings:
+    """Settings whose ports are all free now, with room to scale each service to twenty instances."""
+    base = _free_block()
+    host = Settings().host
+    return Settings(
+        state=state.absolute(),
+        ingest_port=base,
+        live_port=base + 20,
+        dashboard_port=base + 40,
+        kafka=f"{host}:{base + 60}",  # and its controller on the next
+        dynamodb=f"http://{host}:{base + 62}",
+        cloudwatch=f"http://{host}:{base + 63}",
+        dagster_port=base + 64,  # and the code server on the next
+        shipper_port=base + 66,
+        store_batches_port=base + 67,
+        publish_metrics_port=base + 68,
+    )
+
+
+def _free_block() -> int:
+    host = Settings().host
+    for _ in range(TRIES):
+        base = random.randrange(FIRST_PORT, LAST_PORT - BLOCK_PORTS, BLOCK_PORTS)
+        if all(port_is_free(host, port) for port in range(base, base + BLOCK_PORTS)):
+            return base
+    raise SetupError(
+        "ports", f"no {BLOCK_PORTS} free ports in a row found", "end programs that listen on many ports"
+    )

@@ -1,0 +1,152 @@
+"""What `recount status` shows: parts and health, addresses, consumer lag, what is published."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import psutil
+
+from deploy.local import health
+from deploy.local.control import Control, NotRunning, Running
+from deploy.local.layout import Layout, Manifest
+from deploy.local.parts import Part, all_parts
+from recount.errors import RecountError
+from recount.settings import Settings
+
+KAFKA_TIMEOUT_S: Final = 5.0
+
+
+@dataclass(frozen=True)
+class Status:
+    """Everything; `lag`: records behind by consumer group, `published_until`: newest published hour."""
+
+    parts: list[health.Health]
+    urls: dict[str, str]
+    lag: dict[str, int] = field(default_factory=dict)
+    published_until: str | None = None
+
+    @property
+    def healthy(self) -> bool:
+        return all(part.healthy for part in self.parts)
+
+
+def take(manifest: Manifest) -> Status:
+    """Ask everything; also where nothing runs."""
+    settings = manifest.settings
+    parts = all_parts(settings, manifest.instances)
+    try:
+        running = Control(Layout.of(settings)).running()
+    except NotRunning:
+        running = {}
+    ports = {part.name: _instance_ports(part, running.get(part.name)) for part in parts if part.scalable}
+    states = health.check_all(settings, parts, running, ports)
+    well = {state.name for state in states if state.healthy}
+    return Status(
+        parts=states,
+        urls=urls(settings),
+        lag=consumer_lag(settings) if "kafka" in well else {},
+        published_until=newest_published_hour(settings) if "dynamodb" in well else None,
+    )
+
+
+def urls(settings: Settings) -> dict[str, str]:
+    """Where each part is reached."""
+
+    def http(port: int) -> str:
+        return f"http://{settings.host}:{port}"
+
+    return {
+        "front": settings.front_url or http(settings.ingest_port),
+        "ingest": http(settings.ingest_port),
+        "live": http(settings.live_port),
+        "dashboard": http(settings.dashboard_port),
+        "dagster": http(settings.dagster_port),
+        "kafka": settings.kafka,
+        "dynamodb": settings.dynamodb,
+        "cloudwatch": settings.cloudwatch,
+        "shipper": http(settings.shipper_port),
+        "store_batches": http(settings.store_batches_port),
+        "publish_metrics": http(settings.publish_metrics_port),
+    }
+
+
+def snippet(settings: Settings, site: str) -> str:
+    """What goes into a page of the site."""
+    source = urls(settings)["front"]
+    return f'<script defer data-site="{site}" src="{source}/recount.js"></script>'
+
+
+def consumer_lag(settings: Settings) -> dict[str, int]:
+    """Records between a group's commits and the end of its topics, by group; empty where Kafka is away."""
+    from confluent_kafka import KafkaException
+    from confluent_kafka.admin import AdminClient
+
+    admin = AdminClient({"bootstrap.servers": settings.kafka, "log_level": 0})
+    try:
+        groups = admin.list_consumer_groups(request_timeout=KAFKA_TIMEOUT_S).result(KAFKA_TIMEOUT_S).valid
+        names = sorted(group.group_id for group in groups)
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            return dict(zip(names, pool.map(lambda name: _lag_of(admin, name), names), strict=True))
+    except KafkaException:
+        return {}
+
+
+def _lag_of(admin: Any, group: str) -> int:
+    from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel
+    from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
+
+    limit: dict[str, Any] = {"request_timeout": KAFKA_TIMEOUT_S}
+    asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], **limit)
+    committed = [p for p in asked[group].result(KAFKA_TIMEOUT_S).topic_partitions if p.offset >= 0]
+    if not committed:
+        return 0
+    latest: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    wanted = dict.fromkeys(committed, latest)
+    ends = admin.list_offsets(wanted, isolation_level=IsolationLevel.READ_UNCOMMITTED, **limit)
+    end_of = {(p.topic, p.partition): answer.result(KAFKA_TIMEOUT_S).offset for p, answer in ends.items()}
+    return sum(max(0, end_of[p.topic, p.partition] - p.offset) for p in committed)
+
+
+def newest_published_hour(settings: Settings) -> str | None:
+    """Hour key of the newest published hour; None before the first, or where the store cannot say."""
+    from recount.store.manifests import Manifests
+    from recount.store.tables import open_tables
+
+    manifests = Manifests(open_tables(settings).manifests)
+    try:
+        root = manifests.current()
+        if root is None or not root.months:
+            return None
+        month = max(root.months)
+        periods = manifests.manifest(month, root.months[month]).periods
+    except RecountError:
+        return None
+    hours = [key for key, entry in periods.items() if key.startswith("hour/") and entry.open_until is None]
+    return max(hours).removeprefix("hour/") if hours else None
+
+
+def _instance_ports(part: Part, running: Running | None) -> Sequence[int]:
+    """The ports that the living instances were given, read from their environment."""
+    found = []
+    for pid in running.pids if running else ():
+        try:
+            text = psutil.Process(pid).environ().get(part.port_setting, "")
+        except psutil.Error:
+            continue
+        found += [int(text)] if text.isdigit() else []
+    return sorted(found)
+
+
+def as_json(status: Status) -> Mapping[str, object]:
+    """The object that scripts and tests read."""
+    return {
+        "parts": [
+            {"name": p.name, "healthy": p.healthy, "port": p.port, "detail": p.detail} for p in status.parts
+        ],
+        "urls": status.urls,
+        "lag": status.lag,
+        "published_until": status.published_until,
+    }

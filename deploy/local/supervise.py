@@ -1,0 +1,118 @@
+"""The supervisor process: circus, set up from the list of parts, controlled by a socket in the state folder.
+
+Entry point `python -m deploy.local.supervise STATE_FOLDER`. Nothing starts by itself: `up` asks for each
+part. A part that dies is started again, its instances can be scaled in place, and what a dead process left
+behind is ended before its successor starts (a surviving child would hold its port and serve old code).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from circus.arbiter import Arbiter
+from circus.exc import ConflictError
+from circus.watcher import Watcher
+
+from deploy.local import leftovers
+from deploy.local.layout import ROOT, Layout, Manifest, load_manifest
+from deploy.local.parts import CODE_PORT_VARIABLE, Part, all_parts, code_port
+from recount.errors import SetupError
+
+STOP_WITHIN_S: Final = 10.0
+CHECK_EVERY_S: Final = 0.5
+LOG_MAX_BYTES: Final = 10 * 1024 * 1024
+LOG_BACKUPS: Final = 2
+
+
+def environment(layout: Layout, manifest: Manifest) -> dict[str, str]:
+    """What every part of the stack finds in its environment."""
+    settings = manifest.settings
+    dagster = layout.state / "dagster"
+    return {
+        **os.environ,
+        **manifest.env,
+        leftovers.STACK_VARIABLE: str(layout.state),
+        CODE_PORT_VARIABLE: str(code_port(settings)),
+        "DAGSTER_HOME": str(ROOT),
+        "RECOUNT_DAGSTER_STATE": str(dagster),
+        "PYTHONPATH": os.pathsep.join(python_path()),
+        "PYTHONUNBUFFERED": "1",
+        # Local parts take any key; real credentials of this machine must never reach them.
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_DEFAULT_REGION": settings.aws_region,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def python_path() -> list[str]:
+    """The folders that hold our packages."""
+    return [str(folder) for folder in (ROOT, ROOT / "src") if folder.is_dir()]
+
+
+def watcher(part: Part, layout: Layout, env: dict[str, str]) -> Watcher:
+    def end_orphans(watcher: Watcher, **_: Any) -> bool:
+        alive = [pid for pid, process in watcher.processes.items() if process.is_alive()]
+        leftovers.end(leftovers.orphans_of(layout.state, part.name, alive), within_s=1.0)
+        return True
+
+    log = {
+        "class": "FileStream",
+        "filename": str(layout.log(part.name)),
+        "max_bytes": LOG_MAX_BYTES,
+        "backup_count": LOG_BACKUPS,
+    }
+    command, *arguments = part.command()
+    return Watcher(
+        part.name,
+        command,
+        args=arguments,
+        numprocesses=part.instances,
+        working_dir=str(ROOT),
+        env={**env, leftovers.PART_VARIABLE: part.name},
+        stop_signal=signal.SIGTERM,
+        graceful_timeout=STOP_WITHIN_S,
+        autostart=False,
+        stdout_stream=log,
+        stderr_stream=log,
+        hooks={"before_spawn": (end_orphans, False)},
+    )
+
+
+def arbiter(layout: Layout, manifest: Manifest) -> Arbiter:
+    env = environment(layout, manifest)
+    parts = all_parts(manifest.settings, manifest.instances)
+    return Arbiter(
+        [watcher(part, layout, env) for part in parts],
+        endpoint=layout.control,
+        pubsub_endpoint=layout.events,
+        check_delay=CHECK_EVERY_S,
+        multicast_endpoint="",  # no discovery on the network
+    )
+
+
+class Quiet(logging.Filter):
+    """Leaves away that the periodic check had to wait for a command; it comes round again."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], ConflictError))
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    logging.getLogger("tornado.application").addFilter(Quiet())
+    layout = Layout(Path(sys.argv[1]))
+    manifest = load_manifest(layout)
+    if manifest is None:
+        raise SetupError("stack", f"{layout.manifest} is missing", "start with `recount up`")
+    (layout.state / "dagster").mkdir(exist_ok=True)
+    arbiter(layout, manifest).start()
+
+
+if __name__ == "__main__":
+    main()

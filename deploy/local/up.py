@@ -1,0 +1,204 @@
+"""Brings a stack up, waits until every part is healthy, and takes it down again."""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Final, Protocol
+
+from deploy.local import health, jars, leftovers
+from deploy.local.control import Control, Running, log_tail
+from deploy.local.layout import Layout, Manifest, cache_folder, load_manifest
+from deploy.local.parts import Part, Wave, all_parts
+from deploy.local.preflight import preflight
+from deploy.local.prepare import prepare
+from recount.errors import SetupError
+
+ASK_EVERY_S: Final = 0.2
+JAVA_PARTS: Final = ("kafka", "dynamodb")
+
+
+class Reporter(Protocol):
+    """Told how far the start is."""
+
+    def step(self, text: str, done: int = 0, total: int = 0) -> None:
+        """Something that takes time has begun or moved on."""
+        ...
+
+    def waiting(self, part: str, why: str) -> None:
+        """A part is not healthy yet."""
+        ...
+
+    def healthy(self, part: str, after_s: float) -> None:
+        """A part became healthy."""
+        ...
+
+    def warn(self, text: str) -> None:
+        """Something that the operator should know."""
+        ...
+
+
+class Silent:
+    """For callers that show nothing."""
+
+    def step(self, text: str, done: int = 0, total: int = 0) -> None: ...
+    def waiting(self, part: str, why: str) -> None: ...
+    def healthy(self, part: str, after_s: float) -> None: ...
+    def warn(self, text: str) -> None: ...
+
+
+class Stack:
+    """One stack: the manifest it runs with, its supervisor, and the order in which its parts start."""
+
+    def __init__(self, manifest: Manifest, reporter: Reporter | None = None) -> None:
+        self.manifest = manifest
+        self.settings = manifest.settings
+        self.layout = Layout.of(self.settings)
+        self.control = Control(self.layout)
+        self.parts = all_parts(self.settings, manifest.instances)
+        self._report: Reporter = reporter or Silent()
+        self._log_from: dict[str, int] = {}
+
+    def up(self, names: Sequence[str] | None = None) -> None:
+        """Start the named parts (all where none are named) and wait for their health.
+
+        Harmless where they run. Raises SetupError; then what this call started is stopped again.
+        """
+        wanted = [part for part in self.parts if names is None or part.name in names]
+        with _one_at_a_time(self.layout):
+            fresh = not self.control.alive()
+            running = {} if fresh else self.control.running()
+            missing = [p for p in wanted if p.name not in running or not running[p.name].active]
+            for warning in preflight(self.settings, missing):
+                self._report.warn(warning)
+            self._fetch(missing)
+            try:
+                if fresh:
+                    self.control.start_supervisor(self.manifest)
+                self._start(wanted)
+            except (SetupError, KeyboardInterrupt):
+                self.control.quit() if fresh else self._stop(missing)
+                raise
+
+    def down(self) -> bool:
+        """Stop everything, services before what they store into; False where nothing ran."""
+        with _one_at_a_time(self.layout):
+            if not self.control.alive():
+                left = leftovers.processes_of(self.layout.state)
+                leftovers.end(left)
+                return bool(left)
+            self._stop([part for part in self.parts if part.wave is not Wave.STORAGE])
+            self.control.quit()
+            return True
+
+    def scale(self, part: str, instances: int) -> None:
+        """Set how many instances of a part run, now and at the next start. Raises NotRunning."""
+        self.control.scale(part, instances)
+        replace(self.manifest, instances=self.manifest.instances | {part: instances}).save(self.layout)
+
+    def _fetch(self, missing: Sequence[Part]) -> None:
+        programs = [part.name for part in missing if part.name in JAVA_PARTS]
+
+        def progress(there: int, total: int) -> None:
+            self._report.step("Fetching Kafka and DynamoDB Local", there, total)
+
+        if programs:
+            jars.fetch(programs, cache_folder(), progress)
+
+    def _start(self, wanted: Sequence[Part]) -> None:
+        storage = [part for part in wanted if part.wave is Wave.STORAGE]
+        self._ask_to_start(storage)
+        self._wait([part for part in storage if part.name != "dagster-code"])
+        later = [part for part in wanted if part.wave is Wave.SERVICES]
+        if later:
+            self._report.step("Preparing topics, tables and the site demo")
+            prepare(self.settings)
+            self._ask_to_start(later)
+        self._wait([part for part in storage if part.name == "dagster-code"])
+        web = [part for part in wanted if part.wave is Wave.WEB]
+        self._ask_to_start(web)
+        self._wait([*later, *web])
+
+    def _ask_to_start(self, parts: Sequence[Part]) -> None:
+        for part in parts:
+            log = self.layout.log(part.name)
+            self._log_from[part.name] = log.stat().st_size if log.exists() else 0
+            self.control.start(part.name)
+
+    def _wait(self, parts: Sequence[Part]) -> None:
+        began = time.monotonic()
+        first_pids: dict[str, frozenset[int]] = {}
+        pending = list(parts)
+        with ThreadPoolExecutor(max_workers=max(1, len(parts))) as pool:
+            while pending:
+                running = self.control.running()
+                for part in pending:
+                    self._check_alive(part, running.get(part.name), first_pids)
+                states = list(
+                    pool.map(lambda p, r=running: health.check(self.settings, p, r.get(p.name)), pending)
+                )
+                passed_s = time.monotonic() - began
+                pending = self._still_pending(pending, states, passed_s)
+                time.sleep(ASK_EVERY_S if pending else 0)
+
+    def _still_pending(
+        self, pending: Sequence[Part], states: Sequence[health.Health], passed_s: float
+    ) -> list[Part]:
+        left = []
+        for part, state in zip(pending, states, strict=True):
+            if state.healthy:
+                self._report.healthy(part.name, passed_s)
+                continue
+            if passed_s > part.start_within_s:
+                cause = f"not healthy after {passed_s:.0f} s: {state.detail}"
+                raise SetupError(part.name, self._with_log(part, cause), self._remedy(part))
+            self._report.waiting(part.name, state.detail)
+            left.append(part)
+        return left
+
+    def _check_alive(self, part: Part, running: Running | None, first: dict[str, frozenset[int]]) -> None:
+        pids = frozenset(running.pids) if running else frozenset()
+        known = first.setdefault(part.name, pids)
+        if known - pids:
+            raise SetupError(part.name, self._with_log(part, "it died at its start"), self._remedy(part))
+        first[part.name] = pids
+
+    def _with_log(self, part: Part, cause: str) -> str:
+        lines = log_tail(self.layout.log(part.name), self._log_from.get(part.name, 0))
+        return f"{cause}; its log ends with:\n{lines}" if lines else f"{cause}; it logged nothing"
+
+    def _remedy(self, part: Part) -> str:
+        return f"see the lines above and {self.layout.log(part.name)}, then run it again"
+
+    def _stop(self, parts: Sequence[Part]) -> None:
+        if parts:
+            self.control.stop([part.name for part in parts])
+
+
+@contextmanager
+def _one_at_a_time(layout: Layout) -> Iterator[None]:
+    """Two commands at once on one state folder wait for each other."""
+    layout.make()
+    with layout.lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def running_manifest(layout: Layout) -> Manifest | None:
+    """What the stack of this folder runs with; None where it does not run."""
+    return load_manifest(layout) if Control(layout).alive() else None
+
+
+def refuse_other_settings(running: Manifest, given: dict[str, str]) -> None:
+    """Raises SetupError where variables given now differ from those that the stack runs with."""
+    for name, value in given.items():
+        if name in running.env and running.env[name] != value and name != "RECOUNT_STATE":
+            raise SetupError(
+                "stack",
+                f"it runs with {name}={running.env[name]}, and {name}={value} is asked for",
+                "run `recount down` first, or leave the variable away",
+            )

@@ -1,0 +1,198 @@
+"""The local stack itself: its storage parts, its control, and what it says of itself."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import boto3
+import psutil
+import pytest
+from confluent_kafka.admin import AdminClient
+
+from deploy.local import leftovers
+from deploy.local.layout import Manifest
+from deploy.local.parts import Part, Probe, Wave
+from deploy.local.ports import free_settings
+from deploy.local.preflight import check_memory, check_ports
+from deploy.local.up import Stack
+from recount.errors import SetupError
+from tests.stack import TestStack
+
+DEADLINE_S = 60.0
+
+
+def wait_until(condition: object, what: str) -> None:
+    assert callable(condition)
+    end = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < end, f"still waiting after {DEADLINE_S} s: {what}"
+        time.sleep(0.1)
+
+
+def listeners(process: psutil.Process) -> set[str]:
+    return {c.laddr.ip for c in process.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
+
+
+def test_storage_parts_answer(stack_parts: TestStack, kafka: str, dynamodb: str, cloudwatch: str) -> None:
+    stack_parts.need("kafka", "dynamodb", "cloudwatch")
+    assert AdminClient({"bootstrap.servers": kafka}).list_topics(timeout=10).brokers
+    for service, url, operation in (
+        ("dynamodb", dynamodb, "list_tables"),
+        ("cloudwatch", cloudwatch, "list_metrics"),
+    ):
+        client = boto3.client(
+            service,  # type: ignore[call-overload]
+            endpoint_url=url,
+            region_name="eu-central-1",
+            aws_access_key_id="local",
+            aws_secret_access_key="local",
+        )
+        assert getattr(client, operation)()["ResponseMetadata"]["HTTPStatusCode"] == 200
+
+
+def test_everything_listens_on_loopback_only(
+    stack_parts: TestStack, kafka: str, dynamodb: str, cloudwatch: str
+) -> None:
+    loopback = {"127.0.0.1", "::ffff:127.0.0.1", "::1"}
+    for process in leftovers.processes_of(stack_parts.stack.layout.state):
+        assert listeners(process) <= loopback, process.cmdline()
+
+
+def test_status_names_every_part_and_says_which_do_not_run(stack_parts: TestStack, kafka: str) -> None:
+    done = stack_parts.recount("status", "--json")
+    assert done.returncode in (0, 3), done.stderr
+    names = [part["name"] for part in stack_parts.status["parts"]]
+    assert names[:3] == ["kafka", "dynamodb", "cloudwatch"]
+    assert next(p for p in stack_parts.status["parts"] if p["name"] == "kafka")["healthy"]
+    assert stack_parts.urls["kafka"] == kafka
+
+
+def test_a_killed_part_comes_back(stack_parts: TestStack, cloudwatch: str) -> None:
+    before = stack_parts.stack.control.running()["cloudwatch"].pids
+    os.kill(before[0], signal.SIGKILL)
+    wait_until(
+        lambda: (now := stack_parts.stack.control.running()["cloudwatch"].pids) and now != before,
+        "a new process",
+    )
+    stack_parts.stack.up(["cloudwatch"])
+    assert len(stack_parts.stack.control.running()["cloudwatch"].pids) == 1
+
+
+def test_up_again_keeps_what_runs(stack_parts: TestStack, kafka: str) -> None:
+    before = stack_parts.stack.control.running()["kafka"].pids
+    stack_parts.stack.up(["kafka"])
+    assert stack_parts.stack.control.running()["kafka"].pids == before
+
+
+def test_other_settings_are_refused_while_it_runs(stack_parts: TestStack, kafka: str) -> None:
+    env = {**os.environ, **stack_parts.manifest.env, "RECOUNT_KAFKA": "127.0.0.1:1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "cli", "up"], env=env, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 1
+    assert "RECOUNT_KAFKA" in done.stderr
+    assert "recount down" in done.stderr
+
+
+def test_a_taken_port_is_named_with_its_holder_and_remedy(tmp_path: Path) -> None:
+    settings = free_settings(tmp_path / "state")
+    stack = Stack(Manifest(settings.to_env()))
+    with socket.create_server(("127.0.0.1", settings.ingest_port)), pytest.raises(SetupError) as caught:
+        stack.up(["ingest"])
+    assert caught.value.part == "ingest"
+    assert f"port {settings.ingest_port} is taken by" in caught.value.cause
+    assert str(os.getpid()) in caught.value.cause
+    assert "RECOUNT_INGEST_PORT" in caught.value.remedy
+    assert not stack.control.alive()
+
+
+def test_two_parts_on_one_port_are_refused() -> None:
+    def part(name: str) -> Part:
+        return Part(
+            name=name,
+            module=(),
+            wave=Wave.SERVICES,
+            probe=Probe.READY,
+            port=1,
+            port_setting=f"RECOUNT_{name.upper()}",
+        )
+
+    with pytest.raises(SetupError, match="also that of first"):
+        check_ports("127.0.0.1", [part("first"), part("second")])
+
+
+def test_little_memory_warns_and_too_little_refuses() -> None:
+    assert check_memory(8_000_000_000) == []
+    assert "2.0 GB" in check_memory(2_000_000_000)[0]
+    with pytest.raises(SetupError, match=r"memory: only 0\.5 GB"):
+        check_memory(500_000_000)
+
+
+def test_a_part_that_dies_at_start_is_named_with_its_log(tmp_path: Path) -> None:
+    settings = free_settings(tmp_path / "state")
+    stack = Stack(Manifest(settings.to_env()))
+    data = stack.layout.state / "kafka" / "data"
+    data.mkdir(parents=True)
+    (data / "meta.properties").write_text("version=1\ncluster.id=another\nnode.id=7\n")
+    with pytest.raises(SetupError) as caught:
+        stack.up(["kafka"])
+    assert caught.value.part == "kafka"
+    assert "node id" in caught.value.cause
+    assert "kafka.log" in caught.value.remedy
+    assert not stack.control.alive()
+    assert leftovers.processes_of(stack.layout.state) == []
+
+
+def test_down_ends_also_what_lost_its_supervisor(tmp_path: Path) -> None:
+    stack = Stack(Manifest(free_settings(tmp_path / "state").to_env()))
+    stack.up(["cloudwatch"])
+    supervisor = next(
+        p
+        for p in leftovers.processes_of(stack.layout.state, "supervisor")
+        if "deploy.local.supervise" in p.cmdline()
+    )
+    supervisor.kill()
+    wait_until(lambda: not stack.control.alive(), "the supervisor's end")
+    assert leftovers.processes_of(stack.layout.state)
+    assert stack.down()
+    assert leftovers.processes_of(stack.layout.state) == []
+    assert not stack.down()
+
+
+def test_status_works_where_nothing_ever_ran(tmp_path: Path) -> None:
+    env = {**os.environ, "RECOUNT_STATE": str(tmp_path / "none")}
+    done = subprocess.run(
+        [sys.executable, "-m", "cli", "status"],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert "not running" in done.stdout
+    assert "none yet" in done.stdout
+
+
+def test_clean_data_asks_and_deletes(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "kept").write_text("x")
+    env = {**os.environ, "RECOUNT_STATE": str(state)}
+    command = [sys.executable, "-m", "cli", "clean-data"]
+    refused = subprocess.run(
+        command, env=env, input="n\n", capture_output=True, text=True, timeout=60, check=False
+    )
+    assert refused.returncode != 0
+    assert (state / "kept").exists()
+    done = subprocess.run(
+        command, env=env, input="y\n", capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert not state.exists()
