@@ -1,0 +1,1 @@
+"""Dagster's side: hours are archived, folded, checked and published."""

@@ -1,0 +1,45 @@
+"""The partitions of every asset, in one place; their keys are the names that `recount.periods` gives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import dagster as dg
+
+from recount.periods import HOUR_FORMAT, HOUR_MS, hour_start_ms, next_hour
+
+FIRST_HOUR: Final = "2015-05-01T00"
+RANGE_MAX_HOURS: Final = 24 * 366  # one run takes at most this many hours
+
+# `end_offset=1`: the running hour is a partition too, for `publish_open`.
+HOURS: Final = dg.HourlyPartitionsDefinition(start_date=FIRST_HOUR, fmt=HOUR_FORMAT, end_offset=1)
+# Days and months are those of each site's own zone, which may be ahead of UTC.
+DAYS: Final = dg.DailyPartitionsDefinition(start_date=FIRST_HOUR[:10], fmt="%Y-%m-%d", end_offset=2)
+MONTHS: Final = dg.MonthlyPartitionsDefinition(start_date=FIRST_HOUR[:10], fmt="%Y-%m", end_offset=2)
+
+Range = tuple[str, str]  # first and last hour, both included
+
+
+def ranges(hours: Sequence[str], *, gap_max_hours: int = 0) -> list[Range]:
+    """Sorted hours as runs of neighbours; a gap of up to `gap_max_hours` does not separate."""
+    found: list[Range] = []
+    for hour in sorted(set(hours)):
+        if found and hour_start_ms(hour) - hour_start_ms(found[-1][1]) <= (gap_max_hours + 1) * HOUR_MS:
+            found[-1] = (found[-1][0], hour)
+        else:
+            found.append((hour, hour))
+    return found
+
+
+def hours_in(span: Range) -> list[str]:
+    """Every hour of a range."""
+    hours = [span[0]]
+    while hours[-1] < span[1]:
+        hours.append(next_hour(hours[-1]))
+    return hours
+
+
+def range_tags(span: Range) -> dict[str, str]:
+    """The run tags that make Dagster work on a range of partitions in one run."""
+    return {"dagster/asset_partition_range_start": span[0], "dagster/asset_partition_range_end": span[1]}

@@ -1,0 +1,77 @@
+"""Everything that the steps may touch, in one resource: stores, topics, spools, clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import dagster as dg
+
+from orchestration.log import KafkaLog, Log
+from orchestration.spools import DirectorySpools, Spools
+from orchestration.steps.completeness import Proven
+from recount.discovery import FileDirectory
+from recount.kafka import producer
+from recount.quarantine import DeadLetter, send
+from recount.settings import Settings
+from recount.store.archive import Archive
+from recount.store.catalog import Catalog
+from recount.store.raw import RawStore
+from recount.store.tables import Tables, open_tables
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """The stores of one deployment; each opens when it is first used."""
+
+    settings: Settings
+    tables: Tables
+    log: Log
+    spools: Spools
+    quarantine: Callable[[Sequence[DeadLetter]], None]
+    now_ms: Callable[[], int]
+    sleep: Callable[[float], None]
+
+    @cached_property
+    def raw(self) -> RawStore:
+        return RawStore(self.tables.raw, self.settings)
+
+    @cached_property
+    def archive(self) -> Archive:
+        return Archive(self.settings.archive_root)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        return Catalog(self.tables.catalog)
+
+    @cached_property
+    def proven(self) -> Proven:
+        return Proven(self.tables.manifests)
+
+
+def open_workplace(settings: Settings) -> Workplace:
+    """The real one."""
+
+    def quarantine(letters: Sequence[DeadLetter]) -> None:
+        send(producer(settings), letters)
+
+    return Workplace(
+        settings=settings,
+        tables=open_tables(settings),
+        log=KafkaLog(settings),
+        spools=DirectorySpools(FileDirectory(settings.directory_root)),
+        quarantine=quarantine,
+        now_ms=lambda: time.time_ns() // 1_000_000,
+        sleep=time.sleep,
+    )
+
+
+def workplace_resource() -> dg.ResourceDefinition:
+    """Opened when a run or a tick needs it, with the settings of the environment."""
+
+    def opened(_: dg.InitResourceContext) -> Workplace:
+        return open_workplace(Settings.from_env())
+
+    return dg.ResourceDefinition(resource_fn=opened)

@@ -1,0 +1,205 @@
+"""One hour: raw items and the newest archive generation in, a sealed generation cut into visits out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+from orchestration.steps.cut import texts
+from recount.columns import concat, drop_repeats
+from recount.event import EVENT_SCHEMA, POSITION_SCHEMA
+from recount.ids import new_id
+from recount.kafka import Offsets
+from recount.keys import event_slots
+from recount.periods import HOUR_MS, MINUTE_MS, hour_start_ms, next_hour, previous_hour
+from recount.store.archive import Archive, ArchiveInfo, SlotInfo, by_slot, carry_source
+from recount.store.raw import RawStore
+from recount.visits import cut
+
+NEIGHBOURS_MS: Final = 10 * MINUTE_MS
+KEPT_HOURS: Final = 3  # in memory while a range is worked on: an hour and its neighbours
+WRITERS: Final = 4
+IDENTITY: Final = ["site", "id"]
+PRECEDENCE: Final = ["received", "spool", "seq", *POSITION_SCHEMA]
+MARGIN: Final = [*IDENTITY, *PRECEDENCE]
+
+ACCEPTED: Final = "accepted"
+DUPLICATE: Final = "duplicate"
+RUN_NOTE: Final = "run"
+OPEN_NOTE: Final = "open_until_ms"
+
+
+@dataclass(frozen=True)
+class Deduplicated:
+    """`kept` (EVENT_SCHEMA); `beaten`: MARGIN and `hour` of the events next door that lost against these."""
+
+    kept: pl.DataFrame
+    beaten: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Archived:
+    """A sealed generation, and the neighbouring hours that would come out differently now."""
+
+    info: ArchiveInfo
+    beaten: frozenset[str]
+    raw_events: int
+
+
+def deduplicate(events: pl.DataFrame, margins: pl.DataFrame) -> Deduplicated:
+    """Each (site, id) once, over the hour and the minutes around it: the first one received wins.
+
+    `events`: EVENT_SCHEMA, every source partition and offset once. `margins`: the columns of MARGIN and the
+    `hour` of the events next door.
+    """
+    ours = events.select(*MARGIN, pl.lit(None, pl.String).alias("hour")).with_row_index("row")
+    theirs = margins.select(pl.lit(None, pl.UInt32).alias("row"), *MARGIN, "hour")
+    rivals = pl.concat([ours, theirs]).filter(pl.len().over(IDENTITY) > 1)
+    if rivals.is_empty():
+        return Deduplicated(events, margins.clear())
+    first = rivals.sort(PRECEDENCE).unique(IDENTITY, keep="first", maintain_order=True)
+    lost = rivals.join(first.select("row"), on="row", how="anti", nulls_equal=True)["row"].drop_nulls()
+    winners = first.filter(pl.col("row").is_not_null()).select(IDENTITY)
+    beaten = rivals.filter(pl.col("hour").is_not_null()).join(winners, on=IDENTITY, how="semi")
+    kept = events.with_row_index("row").filter(~pl.col("row").is_in(lost.implode())).drop("row")
+    return Deduplicated(kept, beaten.drop("row"))
+
+
+class Archiver:
+    """Archives hours, best in ascending order: neighbours stay in memory from one hour to the next."""
+
+    def __init__(self, raw: RawStore, archive: Archive, cut: Offsets, *, slots: int, run: str) -> None:
+        self._raw, self._archive = raw, archive
+        self._cut, self._slots, self._run = cut, slots, run
+        self._hours: dict[str, pl.DataFrame] = {}
+        self._raw_events: dict[str, int] = {}
+
+    def archive(self, hour: str, *, until_ms: int, now_ms: int) -> Archived:
+        """Write and seal a generation of an hour, going on from the newest carry of the hour before.
+
+        `until_ms` is the end of the hour, or earlier for an hour that is still running.
+        """
+        events = self.events(hour)
+        found = deduplicate(events, self._margins(hour))
+        until_ms = _until(found.kept, until_ms, hour_start_ms(hour) + HOUR_MS)
+        before = self._archive.newest(previous_hour(hour))
+        generation = new_id()
+        slots = self._write(hour, generation, found.kept, before, until_ms)
+        info = ArchiveInfo(
+            hour=hour,
+            generation=generation,
+            made_ms=now_ms,
+            cut=texts(self._cut),
+            slots=by_slot(slots),
+            previous=carry_source(before),
+            ledger=_ledger(events, found.kept, self._archive.newest(hour)),
+            notes=self._notes(hour, until_ms),
+        )
+        self._archive.seal(hour, generation, info)
+        return Archived(info, self._to_correct(found.beaten), self._raw_events[hour])
+
+    def events(self, hour: str) -> pl.DataFrame:
+        """Everything known of an hour below the cut, each source partition and offset once (EVENT_SCHEMA)."""
+        known = self._hours.get(hour)
+        if known is None:
+            known = self._hours[hour] = self._load(hour)
+            while len(self._hours) > KEPT_HOURS:
+                del self._hours[min(self._hours)]
+        return known
+
+    def _load(self, hour: str) -> pl.DataFrame:
+        raw = self._below_cut(self._raw.read(hour))
+        self._raw_events[hour] = raw.height
+        newest = self._archive.newest(hour)
+        if newest is None or not newest.events:
+            return raw
+        columns = list(EVENT_SCHEMA)
+        archived = self._archive.read_events(hour, newest.generation, columns=columns)
+        return drop_repeats(concat([raw, archived.select(columns)]))
+
+    def _margins(self, hour: str) -> pl.DataFrame:
+        start = hour_start_ms(hour)
+        before, after = previous_hour(hour), next_hour(hour)
+        late = self.events(before).filter(pl.col("ts") >= start - NEIGHBOURS_MS)
+        early = self.events(after).filter(pl.col("ts") < start + HOUR_MS + NEIGHBOURS_MS)
+        return pl.concat(
+            [
+                part.select(*MARGIN, pl.lit(name).alias("hour"))
+                for name, part in ((before, late), (after, early))
+            ]
+        )
+
+    def _to_correct(self, beaten: pl.DataFrame) -> frozenset[str]:
+        """The hours whose newest generation still counts one of the beaten events."""
+        found = set()
+        for (hour,), lost in beaten.partition_by("hour", as_dict=True).items():
+            newest = self._archive.newest(hour)
+            if newest is None or not newest.events:
+                continue
+            columns = list(POSITION_SCHEMA)
+            archived = self._archive.read_events(hour, newest.generation, columns=columns)
+            if not archived.join(lost, on=columns, how="semi").is_empty():
+                found.add(hour)
+        return frozenset(found)
+
+    def _below_cut(self, events: pl.DataFrame) -> pl.DataFrame:
+        ends = pl.DataFrame(
+            [(topic, partition, end) for (topic, partition), end in self._cut.items()],
+            schema={**{n: POSITION_SCHEMA[n] for n in ("topic", "partition")}, "end": pl.Int64},
+            orient="row",
+        )
+        known = events.join(ends, on=["topic", "partition"], how="left")
+        return known.filter(pl.col("offset") < pl.col("end")).drop("end")
+
+    def _write(
+        self, hour: str, generation: str, kept: pl.DataFrame, before: ArchiveInfo | None, until_ms: int
+    ) -> list[SlotInfo]:
+        slot_of = event_slots(kept, self._slots)
+
+        def write(slot: int) -> SlotInfo:
+            carry = None
+            if before is not None:
+                carry = self._archive.read_carry(before.hour, before.generation, slot, self._slots)
+            found = cut(kept.filter(slot_of == slot), carry, until_ms)
+            return self._archive.write_slot(hour, generation, slot, found)
+
+        with ThreadPoolExecutor(WRITERS) as pool:
+            return list(pool.map(write, range(self._slots)))
+
+    def _notes(self, hour: str, until_ms: int) -> dict[str, str]:
+        notes = {RUN_NOTE: self._run}
+        if until_ms < hour_start_ms(hour) + HOUR_MS:
+            notes[OPEN_NOTE] = str(until_ms)
+        return notes
+
+
+def _until(events: pl.DataFrame, until_ms: int, end_ms: int) -> int:
+    """A running hour goes on to its newest event, whose clock may be a little ahead of ours."""
+    newest = events["ts"].max()
+    return min(end_ms, max(until_ms, newest + 1 if isinstance(newest, int) else 0))
+
+
+def _ledger(
+    events: pl.DataFrame, kept: pl.DataFrame, earlier: ArchiveInfo | None
+) -> dict[str, dict[str, int]]:
+    """Accepted (distinct spool, seq) and duplicates of each site.
+
+    Duplicates whose raw items have expired are known from the earlier generation alone.
+    """
+    accepted = _per_site(events.unique(["site", "spool", "seq"]))
+    left = _per_site(kept)
+    before = earlier.ledger if earlier is not None else {}
+    found = {}
+    for site, count in accepted.items():
+        gone = max(count - left.get(site, 0), before.get(site, {}).get(DUPLICATE, 0))
+        found[site] = {ACCEPTED: left.get(site, 0) + gone, DUPLICATE: gone}
+    return found
+
+
+def _per_site(events: pl.DataFrame) -> Mapping[str, int]:
+    counts = events.group_by("site").len().sort("site")
+    return dict(zip(counts["site"].to_list(), counts["len"].to_list(), strict=True))

@@ -1,0 +1,112 @@
+"""A whole deployment in memory: what the door, Kafka and `store_batches` would do, as short calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from orchestration.resources import Workplace
+from orchestration.spools import SpoolReport
+from orchestration.steps.cut import TakenCut, take
+from recount.columns import positions
+from recount.kafka import SourcePartition
+from recount.periods import HOUR_MS, hour_of
+from recount.quarantine import DeadLetter
+from recount.settings import Settings
+from recount.store.catalog import Site
+from recount.store.tables import memory_tables
+from tests import made
+from tests.memory_log import MemoryLog
+
+LIVE: Final[SourcePartition] = ("events", 0)
+BULK: Final[SourcePartition] = ("imports", 0)
+START: Final = made.TS  # the start of an hour
+HOUR: Final = hour_of(START)
+
+
+def hour(n: int) -> str:
+    """The n-th hour after the first."""
+    return hour_of(START + n * HOUR_MS)
+
+
+@dataclass
+class Clock:
+    """Moves only when somebody sleeps, or a test says so."""
+
+    ms: int = START + 5 * HOUR_MS
+    slept: list[float] = field(default_factory=list)
+
+    def now_ms(self) -> int:
+        return self.ms
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.ms += int(seconds * 1000)
+
+
+@dataclass
+class FakeSpools:
+    """Reports as a test sets them; with several, each asking takes the next."""
+
+    answers: list[list[SpoolReport]] = field(default_factory=lambda: [[]])
+
+    def reports(self) -> list[SpoolReport]:
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+
+class World:
+    """One site `demo`, one partition a topic."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        self.clock = Clock()
+        self.log = MemoryLog(LIVE, BULK)
+        self.spools = FakeSpools()
+        self.dead: list[DeadLetter] = []
+        self.place = Workplace(
+            settings=Settings(state=folder, **{"spool_wait_s": 2} | settings),
+            tables=memory_tables(),
+            log=self.log,
+            spools=self.spools,
+            quarantine=self.dead.extend,
+            now_ms=self.clock.now_ms,
+            sleep=self.clock.sleep,
+        )
+        self.place.catalog.add(Site(id="demo", domain="demo.example"))
+        self._seq = 0
+
+    def event(self, ts: int, visitor: int = 1, **given: Any) -> bytes:
+        """A pageview at `ts` milliseconds after the start, received at once."""
+        self._seq += 1
+        fields = {
+            **{"id": f"e{self._seq}", "seq": self._seq, "ts": START + ts, "received": START + ts + 20},
+            **{"visitor": f"{visitor:016x}", "url": "https://demo.example/", "ua": BROWSER},
+        }
+        return made.value(**fields | given)
+
+    def produce(self, values: Sequence[bytes], source: SourcePartition = LIVE) -> list[int]:
+        """Into the topic only: `store_batches` has not seen it."""
+        return self.log.append(source, values)
+
+    def store(self, offsets: Sequence[int], source: SourcePartition = LIVE) -> None:
+        """What `store_batches` does with these offsets."""
+        records = [r for batch in self.log.read(source, offsets[0], offsets[-1] + 1) for r in batch]
+        values = [value for offset, value in records if offset in set(offsets)]
+        batch = self.place.raw.prepare(values, positions(*source, offsets), self.clock.now_ms())
+        self.place.raw.write(batch, self.place.quarantine)
+
+    def deliver(self, values: Sequence[bytes], source: SourcePartition = LIVE) -> list[int]:
+        """Into the topic and stored."""
+        offsets = self.produce(values, source)
+        self.store(offsets, source)
+        return offsets
+
+    def cut(self) -> TakenCut:
+        place = self.place
+        return take(place.log, place.spools, before_ms=0, wait_ms=0, now_ms=place.now_ms, sleep=place.sleep)
+
+
+BROWSER: Final = (
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36"
+)
