@@ -1,0 +1,286 @@
+"""Cuts events into visits with the carry of the time before, never looking ahead.
+
+A visit is a visitor's events on one site with no silence of 30 minutes between them, at most 12 hours long. The
+same `cut` serves an hour of the archive and a micro-batch of the live path: whatever it is not yet sure of stays
+in the carry, and the next call goes on from there. Cutting reads raw facts only, so it is never redone when an
+interpretation changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from recount.event import EVENT_SCHEMA
+from recount.periods import HOUR_MS, MINUTE_MS
+
+SILENCE_MS: Final = 30 * MINUTE_MS
+VISIT_MAX_MS: Final = 12 * HOUR_MS
+
+ENTRY_FACTS: Final = ("url", "referrer", "ua", "lang", "screen", "country", "region", "network")
+"""What the first event of a visit says about all of it; kept as `entry_<fact>`."""
+
+ENTRY_SCHEMA: Final[dict[str, pl.DataType]] = {f"entry_{fact}": pl.String() for fact in ENTRY_FACTS}
+
+# What each archived event knows of its visit. `position` counts the events of the visit from 1, `pageviews_before`
+# and `events_before` (custom events) what came before this one.
+VISIT_SCHEMA: Final[dict[str, pl.DataType]] = {
+    "visit_start": pl.Int64(),
+    "position": pl.UInt32(),
+    "pageviews_before": pl.UInt32(),
+    "events_before": pl.UInt32(),
+    **ENTRY_SCHEMA,
+}
+
+ARCHIVE_SCHEMA: Final[dict[str, pl.DataType]] = {**EVENT_SCHEMA, **VISIT_SCHEMA}
+
+# A visit still open; `position` is the number of its events so far, `exit_url` that of its last pageview.
+CARRY_SCHEMA: Final[dict[str, pl.DataType]] = {
+    "site": pl.String(),
+    "visitor": pl.UInt64(),
+    "start": pl.Int64(),
+    "last": pl.Int64(),
+    "position": pl.UInt32(),
+    "pageviews": pl.UInt32(),
+    "events": pl.UInt32(),
+    "engaged_ms": pl.Int64(),
+    **ENTRY_SCHEMA,
+    "exit_url": pl.String(),
+}
+
+VISIT_END_SCHEMA: Final[dict[str, pl.DataType]] = {
+    **{name: CARRY_SCHEMA[name] for name in ("site", "visitor", "start", "last")},
+    "end_at": pl.Int64(),
+    **{name: kind for name, kind in CARRY_SCHEMA.items() if name not in ("site", "visitor", "start", "last")},
+}
+
+_Ints = NDArray[np.int64]
+_Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """`events` (ARCHIVE_SCHEMA, sorted by site, visitor, ts, received, spool, seq), `ends` (VISIT_END_SCHEMA) and
+    `carry` (CARRY_SCHEMA), both sorted by site, visitor, start. The carry has one visit a visitor at most."""
+
+    events: pl.DataFrame
+    ends: pl.DataFrame
+    carry: pl.DataFrame
+
+
+def empty_carry() -> pl.DataFrame:
+    return pl.DataFrame(schema=CARRY_SCHEMA)
+
+
+def end_at() -> pl.Expr:
+    """When the silence of a visit runs out: the first moment at which nothing can join it any more."""
+    return pl.min_horizontal(pl.col("last") + SILENCE_MS, pl.col("start") + VISIT_MAX_MS).alias("end_at")
+
+
+def cut(events: pl.DataFrame, carry: pl.DataFrame | None, until_ms: int) -> Cut:
+    """Visits of `events` (EVENT_SCHEMA, without repeats, in any order), going on from `carry`.
+
+    Every event before `until_ms` is expected to be here or in the carry: visits whose silence ran out by then are
+    ended. An event that comes late (live only) joins the open visit of its visitor if it lies within it or less
+    than 30 minutes before its start; what is older than that is a visit of its own that ends at once.
+    """
+    open_visits = empty_carry() if carry is None else carry
+    if events.is_empty():
+        return _finish(pl.DataFrame(schema=ARCHIVE_SCHEMA), open_visits, open_visits.clear(), until_ms)
+    ordered, first_of_visitor = _ordered(events)
+    runs = _runs(ordered, first_of_visitor, open_visits)
+    visits = _visits(ordered, runs, open_visits)
+    summary = _summary(ordered, visits, open_visits)
+    touched = np.zeros(open_visits.height, dtype=np.bool_)
+    touched[runs.joins[runs.joins >= 0]] = True
+    joined = np.zeros(open_visits.height, dtype=np.bool_)
+    joined[visits.goes_on[visits.goes_on >= 0]] = True
+    latest = pl.Series(np.append(first_of_visitor[visits.first[1:]], True) & ~runs.old[visits.first])
+    return _finish(
+        _described(ordered, visits, open_visits),
+        pl.concat([open_visits.filter(pl.Series(~touched)), summary.filter(latest)]),
+        pl.concat([open_visits.filter(pl.Series(touched & ~joined)), summary.filter(~latest)]),
+        until_ms,
+    )
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """Arrays over the ordered events. A run is a visitor's events, without those too old for his open visit.
+
+    starts: begins a run; moment: ts, but never before the last event of the open visit it may join;
+    joins: row of that open visit or -1; old: too early for it.
+    """
+
+    starts: _Flags
+    moment: _Ints
+    joins: _Ints
+    old: _Flags
+
+
+@dataclass(frozen=True)
+class _Visits:
+    """Arrays over the visits found. first, last: rows of the ordered events; goes_on: row of the open visit it
+    continues or -1; start: its first moment; of_event: the visit of each ordered event."""
+
+    first: _Ints
+    last: _Ints
+    goes_on: _Ints
+    start: _Ints
+    of_event: _Ints
+
+
+def _ordered(events: pl.DataFrame) -> tuple[pl.DataFrame, _Flags]:
+    """The events by (site, visitor, ts, received, spool, seq), and where a visitor begins."""
+    ordered = events.sort("site", "visitor", "ts", "received", "spool", "seq")
+    changes = ordered.select((pl.col("site") != pl.col("site").shift()) | (pl.col("visitor") != pl.col("visitor").shift()))
+    return ordered, changes.to_series().fill_null(True).to_numpy()
+
+
+def _runs(ordered: pl.DataFrame, first_of_visitor: _Flags, open_visits: pl.DataFrame) -> _Runs:
+    ts = ordered["ts"].to_numpy()
+    carried = _carried(ordered, first_of_visitor, open_visits)
+    if open_visits.is_empty():
+        return _Runs(first_of_visitor, ts, carried, np.zeros(len(ts), dtype=np.bool_))
+    start, last = open_visits["start"].to_numpy()[carried], open_visits["last"].to_numpy()[carried]
+    has = carried >= 0
+    old = has & (ts <= start - SILENCE_MS)
+    near = has & ~old
+    starts = first_of_visitor | np.append(False, old[1:] != old[:-1])
+    return _Runs(starts, np.where(near, np.maximum(ts, last), ts), np.where(near, carried, -1), old)
+
+
+def _carried(ordered: pl.DataFrame, first_of_visitor: _Flags, open_visits: pl.DataFrame) -> _Ints:
+    """The row of the open visit of each event's visitor, -1 for none."""
+    first = np.flatnonzero(first_of_visitor)
+    if open_visits.is_empty():
+        return np.full(ordered.height, -1, dtype=np.int64)
+    visitors = ordered.select(pl.col("site", "visitor").gather(first))
+    known = open_visits.select("site", "visitor", pl.int_range(pl.len(), dtype=pl.Int64).alias("row"))
+    found = visitors.join(known, on=["site", "visitor"], how="left", maintain_order="left")
+    counts = np.diff(np.append(first, ordered.height))
+    return np.repeat(found["row"].fill_null(-1).to_numpy(), counts)
+
+
+def _visits(ordered: pl.DataFrame, runs: _Runs, open_visits: pl.DataFrame) -> _Visits:
+    opens = np.append(True, np.diff(runs.moment) >= SILENCE_MS)
+    first = np.flatnonzero(runs.starts)
+    opens[first] = True
+    joins = runs.joins[first]
+    reaches = joins >= 0
+    silence = runs.moment[first[reaches]] - open_visits["last"].to_numpy()[joins[reaches]]
+    opens[first[reaches]] = silence >= SILENCE_MS
+    visits = _between(runs, opens, open_visits)
+    too_long = np.flatnonzero(runs.moment[visits.last] - visits.start >= VISIT_MAX_MS)
+    if not len(too_long):
+        return visits
+    for visit in too_long:
+        _break_long(opens, runs.moment, visits, visit)
+    return _between(runs, opens, open_visits)
+
+
+def _break_long(opens: _Flags, moment: _Ints, visits: _Visits, visit: np.intp) -> None:
+    """Opens a new visit at each event that lies 12 hours or more after the start; few visits are that long."""
+    start, row, end = int(visits.start[visit]), int(visits.first[visit]), int(visits.last[visit]) + 1
+    while True:
+        row += int(np.searchsorted(moment[row:end], start + VISIT_MAX_MS))
+        if row >= end:
+            return
+        opens[row] = True
+        start = int(moment[row])
+
+
+def _between(runs: _Runs, opens: _Flags, open_visits: pl.DataFrame) -> _Visits:
+    begins = opens | runs.starts
+    first = np.flatnonzero(begins)
+    last = np.append(first[1:], len(begins)) - 1
+    goes_on = np.where(opens[first], -1, runs.joins[first])
+    start = runs.moment[first].copy()
+    start[goes_on >= 0] = open_visits["start"].to_numpy()[goes_on[goes_on >= 0]]
+    return _Visits(first, last, goes_on, start, np.cumsum(begins) - 1)
+
+
+def _before(ordered: pl.DataFrame, visits: _Visits, kind: str, carried: pl.Series) -> tuple[_Ints, _Ints]:
+    """How many events of a kind lie before each event in its visit, and how many its visit has so far."""
+    is_kind = (ordered["kind"] == kind).to_numpy()
+    seen = np.cumsum(is_kind)
+    before_visit = seen[visits.first] - is_kind[visits.first] - _of_carried(visits, carried)
+    return seen - is_kind - before_visit[visits.of_event], seen[visits.last] - before_visit
+
+
+def _of_carried(visits: _Visits, values: pl.Series) -> _Ints:
+    """A number of the open visit that each visit continues, 0 for a new one."""
+    numbers = np.append(values.to_numpy().astype(np.int64), 0)
+    return numbers[visits.goes_on]
+
+
+def _entry_rows(visits: _Visits, events: int) -> _Ints:
+    """Where the entry facts of each visit lie in (ordered events, open visits)."""
+    return np.where(visits.goes_on >= 0, events + visits.goes_on, visits.first)
+
+
+def _described(ordered: pl.DataFrame, visits: _Visits, open_visits: pl.DataFrame) -> pl.DataFrame:
+    entry = _entry_rows(visits, ordered.height)[visits.of_event]
+    begins = (visits.first - _of_carried(visits, open_visits["position"]))[visits.of_event]
+    pageviews, _ = _before(ordered, visits, "pageview", open_visits["pageviews"])
+    events, _ = _before(ordered, visits, "event", open_visits["events"])
+    columns = {
+        "visit_start": visits.start[visits.of_event],
+        "position": np.arange(1, ordered.height + 1) - begins,
+        "pageviews_before": pageviews,
+        "events_before": events,
+        **{f"entry_{fact}": _entry(ordered, open_visits, fact).gather(entry) for fact in ENTRY_FACTS},
+    }
+    return ordered.select(*EVENT_SCHEMA).hstack(pl.DataFrame(columns, schema=VISIT_SCHEMA))
+
+
+def _entry(ordered: pl.DataFrame, open_visits: pl.DataFrame, fact: str) -> pl.Series:
+    return pl.concat([ordered[fact], open_visits[f"entry_{fact}"].alias(fact)])
+
+
+def _summary(ordered: pl.DataFrame, visits: _Visits, open_visits: pl.DataFrame) -> pl.DataFrame:
+    """The visits found as they stand now (CARRY_SCHEMA)."""
+    entry = _entry_rows(visits, ordered.height)
+    _, pageviews = _before(ordered, visits, "pageview", open_visits["pageviews"])
+    _, events = _before(ordered, visits, "event", open_visits["events"])
+    engaged = np.add.reduceat(ordered["engaged_ms"].fill_null(0).to_numpy(), visits.first)
+    last = ordered["ts"].to_numpy()[visits.last]
+    continued = visits.goes_on >= 0
+    last[continued] = np.maximum(last[continued], open_visits["last"].to_numpy()[visits.goes_on[continued]])
+    columns = {
+        **{name: ordered[name].gather(visits.first) for name in ("site", "visitor")},
+        "start": visits.start,
+        "last": last,
+        "position": visits.last - visits.first + 1 + _of_carried(visits, open_visits["position"]),
+        "pageviews": pageviews,
+        "events": events,
+        "engaged_ms": engaged + _of_carried(visits, open_visits["engaged_ms"]),
+        **{f"entry_{fact}": _entry(ordered, open_visits, fact).gather(entry) for fact in ENTRY_FACTS},
+        "exit_url": _exit_urls(ordered, visits, open_visits),
+    }
+    return pl.DataFrame(columns, schema=CARRY_SCHEMA)
+
+
+def _exit_urls(ordered: pl.DataFrame, visits: _Visits, open_visits: pl.DataFrame) -> pl.Series:
+    """The url of the last pageview of each visit: here, else in the carry, else null."""
+    rows = np.where((ordered["kind"] == "pageview").to_numpy(), np.arange(ordered.height), -1)
+    newest = np.maximum.accumulate(rows)[visits.last]
+    nowhere = ordered.height + open_visits.height
+    carried = np.where(visits.goes_on >= 0, ordered.height + visits.goes_on, nowhere)
+    nothing = pl.Series("url", [None], dtype=pl.String)
+    urls = pl.concat([ordered["url"], open_visits["exit_url"].alias("url"), nothing])
+    return urls.gather(np.where(newest >= visits.first, newest, carried))
+
+
+def _finish(events: pl.DataFrame, newest: pl.DataFrame, over: pl.DataFrame, until_ms: int) -> Cut:
+    """`newest` are the visits that may still go on if their silence has not run out, `over` those that cannot."""
+    newest, over = newest.with_columns(end_at()), over.with_columns(end_at())
+    runs_out = pl.col("end_at") <= until_ms
+    ends = pl.concat([over, newest.filter(runs_out)])
+    carry = newest.filter(~runs_out)
+    order = ("site", "visitor", "start")
+    return Cut(events, ends.select(*VISIT_END_SCHEMA).sort(order), carry.select(*CARRY_SCHEMA).sort(order))
