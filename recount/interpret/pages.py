@@ -74,7 +74,7 @@ def parameters(urls: pl.Series, names: tuple[str, ...]) -> pl.DataFrame:
     has_any = frame.select(
         pl.col("url").str.contains_any([f"{n}=" for n in names]).fill_null(False)
     ).to_series()
-    query = _before(pl.col("url").str.splitn("?", 2).struct[1], "#")
+    query = _before(pl.col("url"), "#").str.splitn("?", 2).struct[1]
     queries = frame.filter(has_any).select(query.alias("query"))
     found = queries.select(pl.col("query").str.extract(rf"(?:^|&){n}=([^&]*)").alias(n) for n in names)
     place = has_any.to_frame("hit").select(pl.when("hit").then(pl.col("hit").cum_sum().cast(pl.Int64) - 1))

@@ -65,6 +65,10 @@ class Interpreter:
         self._young = pl.DataFrame(schema=SCHEMA)
         self._old = pl.DataFrame(schema=SCHEMA)
 
+    @property
+    def remembered_rows(self) -> int:
+        return self._young.height + self._old.height
+
     def user_agents(self, ua: pl.Series) -> pl.DataFrame:
         """As the function `interpret`."""
         wanted = distinct(ua, "ua")

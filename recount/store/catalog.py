@@ -28,7 +28,7 @@ class Redaction:
 
     keep_params: tuple[str, ...] = (
         *("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"),
-        *("ref", "source", "gclid", "msclkid"),
+        *("ref", "source", "gclid", "gbraid", "wbraid", "msclkid"),
     )
     mask_personal: bool = True
 
