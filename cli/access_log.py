@@ -50,13 +50,13 @@ class Skip(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One page served: `path` with its query, time in ms UTC."""
+    """One page served: `path` with its query, time in ms UTC; None where the format does not say."""
 
     ts: int
     ip: str
     path: str
-    referrer: str
-    ua: str
+    referrer: str | None
+    ua: str | None
 
 
 @dataclass
@@ -180,5 +180,8 @@ def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "replace")
 
 
-def _optional(raw: bytes | None) -> str:
-    return "" if raw is None or raw == b"-" else _text(raw).replace('\\"', '"')
+def _optional(raw: bytes | None) -> str | None:
+    """A sent header; `-` says that it was not sent, which is a fact of its own."""
+    if raw is None:
+        return None
+    return "" if raw == b"-" else _text(raw).replace('\\"', '"')

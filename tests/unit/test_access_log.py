@@ -35,8 +35,14 @@ def test_a_combined_line_becomes_a_hit() -> None:
     )
 
 
+def test_a_dash_says_that_a_header_was_not_sent() -> None:
+    hit = parse(line().replace(b'"curl/8"', b'"-"'))
+    assert isinstance(hit, Hit)
+    assert (hit.referrer, hit.ua) == ("", "")
+
+
 def test_a_common_line_has_neither_referrer_nor_user_agent() -> None:
-    assert parse(COMMON) == Hit(1431857103000, "2001:db8::1", "/", "", "")
+    assert parse(COMMON) == Hit(1431857103000, "2001:db8::1", "/", None, None)
 
 
 @pytest.mark.parametrize(
