@@ -68,6 +68,11 @@ class ArchiveInfo(msgspec.Struct, frozen=True, kw_only=True):
         return sum(slot.events for slot in self.slots.values())
 
     @property
+    def open_visits(self) -> int:
+        """Visits in the carry that the next hour starts from."""
+        return sum(slot.carry for slot in self.slots.values())
+
+    @property
     def data_bytes(self) -> int:
         return sum(slot.data_bytes for slot in self.slots.values())
 

@@ -1,0 +1,93 @@
+"""Rollups in the object store, whole: what a run computed, before and after it is published.
+
+    <root>/rollups/<kind>=<period>/generation=<id>/{rows,revenue}.parquet, generation.json (written last)
+
+Nothing here is cut to the top values, so days and months are always made from everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+import polars as pl
+
+from recount import counted
+from recount.counted import COUNTED_SCHEMA, Counted
+from recount.errors import Conflict
+from recount.rollup import KEYS, REVENUE_SCHEMA, ROLLUP_SCHEMA, Rollup
+from recount.store.objects import Objects
+from recount.store.provenance import Kind, Provenance
+
+SEAL: Final = "generation.json"
+
+
+class Candidates:
+    """Generations of rollups by period. A generation without its seal does not exist."""
+
+    def __init__(self, root: str) -> None:
+        self._objects = Objects(root)
+
+    def write(self, rollup: Rollup | Counted, provenance: Provenance) -> Provenance:
+        """Write and seal a generation; returns its provenance with the rows of each site filled in.
+
+        Raises Conflict where the generation exists already.
+        """
+        kind, period, generation = provenance.kind, provenance.period, provenance.generation
+        if self.info(kind, period, generation) is not None:
+            raise Conflict(f"candidate {generation} of {kind} {period} is sealed already")
+        whole = rollup if isinstance(rollup, Counted) else counted.with_counts(rollup)
+        rows = whole.rows.select(list(COUNTED_SCHEMA)).sort(*KEYS)
+        revenue = whole.revenue.select(list(REVENUE_SCHEMA)).sort(*KEYS, "currency")
+        folder = _folder(kind, period, generation)
+        self._objects.put_frame(f"{folder}/rows.parquet", rows)
+        self._objects.put_frame(f"{folder}/revenue.parquet", revenue)
+        counts = rows.group_by("site").len().sort("site")
+        sites = dict(zip(counts["site"].cast(pl.String).to_list(), counts["len"].to_list(), strict=True))
+        sealed = msgspec.structs.replace(provenance, sites=sites)
+        self._objects.put(f"{folder}/{SEAL}", msgspec.json.encode(sealed))
+        return sealed
+
+    def info(self, kind: Kind, period: str, generation: str) -> Provenance | None:
+        """The provenance of a sealed generation; None for one that does not exist."""
+        data = self._objects.get(f"{_folder(kind, period, generation)}/{SEAL}")
+        return None if data is None else msgspec.json.decode(data, type=Provenance)
+
+    def generations(self, kind: Kind, period: str) -> list[str]:
+        """Generation ids of a period, oldest first, sealed or not."""
+        return [n.removeprefix("generation=") for n in self._objects.names(f"rollups/{kind}={period}")]
+
+    def read(self, kind: Kind, period: str, generation: str, sites: Sequence[str] | None = None) -> Rollup:
+        """The rollup of some sites or all; rows whose sets were not kept have null visitors."""
+        found = self.read_counted({(kind, period, generation): sites})
+        return Rollup(found.rows.select(list(ROLLUP_SCHEMA)), found.revenue)
+
+    def read_counted(
+        self, wanted: Mapping[tuple[Kind, str, str], Sequence[str] | None], *, sets: bool = True
+    ) -> Counted:
+        """Several generations, one after another, each for some sites or all.
+
+        Without `sets` the visitor sets are not read at all: `visitors` is null.
+        """
+        if not wanted:
+            return counted.empty()
+        columns = [name for name in COUNTED_SCHEMA if sets or name != "visitors"]
+        rows, revenue = [], []
+        for (kind, period, generation), sites in wanted.items():
+            folder = _folder(kind, period, generation)
+            rows.append(self._objects.get_frame([f"{folder}/rows.parquet"], columns, sites))
+            revenue.append(self._objects.get_frame([f"{folder}/revenue.parquet"], None, sites))
+        whole = pl.concat(rows)
+        if not sets:
+            missing = pl.lit(None, COUNTED_SCHEMA["visitors"]).alias("visitors")
+            whole = whole.with_columns(missing).select(list(COUNTED_SCHEMA))
+        return Counted(whole, pl.concat(revenue))
+
+    def remove(self, kind: Kind, period: str, generation: str) -> None:
+        """Delete a generation for good (a discarded candidate, garbage collection)."""
+        self._objects.remove(_folder(kind, period, generation))
+
+
+def _folder(kind: Kind, period: str, generation: str) -> str:
+    return f"rollups/{kind}={period}/generation={generation}"

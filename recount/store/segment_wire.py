@@ -1,0 +1,107 @@
+"""What the bytes of a segment hold: one site's rows of one period, columnar, zstd.
+
+Two parts, so that a page of numbers never fetches visitor sets:
+
+    numbers   every count, visitors as a number
+    sets      a dictionary of visitors and, for each row, the indexes of its visitors in it
+
+Rows are sorted by dimension, value and moment, each column in the narrowest integer that holds it, columns of
+zeros left out. The same rows give the same payload, hence the same digest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+CODEC_VERSION: Final = 1
+AT_UNIT_MS: Final = 60_000
+
+# Append only: stored segments name a dimension by its place here.
+KNOWN_DIMENSIONS: Final = (
+    *("total", "series", "page", "entry_page", "exit_page", "hostname", "source", "referrer", "channel"),
+    *("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "country", "region", "device"),
+    *("browser", "browser_version", "os", "os_version", "language", "screen", "event", "goal", "outbound"),
+    *("download", "verdict"),
+)
+# Append only too: columns are stored by their place.
+COLUMNS: Final = (
+    *(
+        "visitor_count",
+        "visits",
+        "ended_visits",
+        "bounces",
+        "duration_ms",
+        "pageviews",
+        "events",
+        "engaged_ms",
+    ),
+    *("scroll_sum", "scroll_count", "exits", "accepted", "folded_max"),
+)
+DIMENSION_CODES: Final = {name: code for code, name in enumerate(KNOWN_DIMENSIONS)}
+TYPES: Final = (np.dtype("<u1"), np.dtype("<u2"), np.dtype("<u4"), np.dtype("<i8"))
+
+Ints = NDArray[np.int64]
+Packed = tuple[int, bytes]  # (index into TYPES, little-endian numbers)
+
+
+class RevenuePart(msgspec.Struct, array_like=True):
+    """One amount each: the row it belongs to, its currency (index), micros."""
+
+    rows: Packed
+    currencies: list[str]
+    codes: Packed
+    micros: Packed
+
+
+class NumbersPart(msgspec.Struct, array_like=True):
+    version: int
+    at: int
+    unit_ms: int
+    dimensions: list[tuple[int | str, int]]
+    text: bytes
+    lengths: Packed
+    moments: Packed | None
+    columns: list[Packed | None]
+    revenue: RevenuePart | None
+
+
+class SetsPart(msgspec.Struct, array_like=True):
+    version: int
+    dictionary: bytes
+    lengths: Packed
+    steps: Packed
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One site's rows of one period; `sets` is empty where no visitor sets are kept."""
+
+    numbers: bytes
+    sets: bytes
+    digest: str
+
+    def to_bytes(self) -> bytes:
+        """For sending both parts over HTTP."""
+        return msgspec.msgpack.encode((self.numbers, self.sets, self.digest))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Segment:
+        return cls(*msgspec.msgpack.decode(data, type=tuple[bytes, bytes, str]))
+
+
+def pack(values: Ints) -> Packed:
+    """In the narrowest type; negative numbers only fit the widest."""
+    low, high = (int(values.min()), int(values.max())) if len(values) else (0, 0)
+    code = (
+        3 if low < 0 else next(i for i, top in enumerate((1 << 8, 1 << 16, 1 << 32, 1 << 63)) if high < top)
+    )
+    return code, values.astype(TYPES[code]).tobytes()
+
+
+def unpack(packed: Packed) -> NDArray[Any]:
+    return np.frombuffer(packed[1], TYPES[packed[0]])

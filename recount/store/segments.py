@@ -1,0 +1,246 @@
+"""Segments in a table: immutable rollup blobs by site, period and generation, found through index items.
+
+    <site>#<period>            / <generation>#n0000 ...   numbers (small visitor sets ride along as `sets`)
+                                 <generation>#s0000 ...   visitor sets
+    index#<period>#<slot>      / <generation>#0000 ...    the sites of a slot and where their segments lie
+
+A site whose rows did not change keeps its segment: the index of the new generation names the older one.
+Whether a site has data is decided by the index alone, never by an item that was not found.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final, TypeVar
+
+import msgspec
+
+from recount.counted import Counts, with_counts
+from recount.keys import site_slot
+from recount.rollup import Rollup, empty
+from recount.store import blobs
+from recount.store.segment_decode import Numbers, Sets, counts
+from recount.store.segment_decode import rollup as segment_rollup
+from recount.store.segment_encode import encode_counted
+from recount.store.segment_wire import Segment
+from recount.store.table import ITEM_MAX_BYTES, Item, Key, Table
+
+CACHE_MAX_BYTES: Final = 256 * 1024**2
+CACHED_INDEXES_MAX: Final = 4096
+INLINE_SETS_MAX_BYTES: Final = 2048
+INLINE: Final = -1
+WRITERS: Final = 4
+WRITE_ITEMS: Final = 250
+
+Wanted = tuple[str, str, str]  # (site, period key, generation)
+IndexKey = tuple[str, int, str]  # (period key, site slot, generation)
+T = TypeVar("T")
+V = TypeVar("V", Numbers, Sets)
+
+
+class Located(msgspec.Struct, frozen=True, array_like=True):
+    """Where a site's segment lies: its writer generation, its chunks (`sets` may be INLINE), its digest."""
+
+    generation: str
+    numbers: int
+    sets: int
+    digest: str
+
+
+class _Index(msgspec.Struct, array_like=True):
+    sites: dict[str, Located]
+
+
+@dataclass(frozen=True)
+class SlotWrite:
+    """What one generation shows for one site slot: fresh segments, and sites that keep an older one."""
+
+    period: str
+    slot: int
+    generation: str
+    segments: Mapping[str, Segment]
+    kept: Mapping[str, Located] = field(default_factory=dict)
+
+
+def encode(rollup: Rollup) -> Segment:
+    """The segment of one site's rollup; an empty rollup gives an empty segment."""
+    return next(iter(encode_counted(with_counts(rollup)).values()), Segment(b"", b"", ""))
+
+
+def decode(segment: Segment, site: str) -> Rollup:
+    """What `encode` was given."""
+    if not segment.numbers:
+        return empty()
+    return segment_rollup(Numbers(site, segment.numbers), Sets(segment.sets) if segment.sets else None)
+
+
+class Lru:
+    """Bounded by the sum of sizes; least recently used goes first. Safe to share between threads."""
+
+    def __init__(self, size_max: int) -> None:
+        self._max = size_max
+        self._size = 0
+        self._lock = threading.Lock()
+        self._items: OrderedDict[object, tuple[object, int]] = OrderedDict()
+
+    def get(self, key: object, kind: type[T]) -> T | None:
+        with self._lock:
+            found = self._items.get(key)
+            if found is None:
+                return None
+            self._items.move_to_end(key)
+        assert isinstance(found[0], kind)
+        return found[0]
+
+    def put(self, key: object, value: object, size: int) -> None:
+        with self._lock:
+            _, old = self._items.pop(key, (None, 0))
+            self._items[key] = (value, size)
+            self._size += size - old
+            while self._size > self._max:
+                _, (_, gone) = self._items.popitem(last=False)
+                self._size -= gone
+
+
+class SegmentStore:
+    """Reads and writes of segments; what was read is kept in process, for it never changes."""
+
+    def __init__(
+        self,
+        table: Table,
+        site_slots: int,
+        *,
+        index_table: Table | None = None,
+        cache_max_bytes: int = CACHE_MAX_BYTES,
+    ) -> None:
+        self._table = table
+        self._index_table = index_table or table
+        self._slots = site_slots
+        self._cache = Lru(cache_max_bytes)
+        self._indexes = Lru(CACHED_INDEXES_MAX)
+
+    def put(self, writes: Iterable[SlotWrite]) -> int:
+        """Write generations; several writers share the work. Returns the bytes of fresh segments."""
+        written = list(writes)
+        batches = _batched((item for write in written for item in _items(write)), WRITE_ITEMS)
+        with ThreadPoolExecutor(WRITERS) as pool:
+            list(pool.map(self._table.put_many, batches))
+        return sum(len(s.numbers) + len(s.sets) for write in written for s in write.segments.values())
+
+    def located(self, wanted: Collection[IndexKey]) -> dict[IndexKey, Mapping[str, Located]]:
+        """The indexes of generations that some root shows: the sites of a slot, where their segments lie."""
+        found: dict[IndexKey, Mapping[str, Located]] = {}
+        missing: dict[Key, IndexKey] = {}
+        for key in wanted:
+            index = self._indexes.get(key, _Index)
+            if index is None:
+                missing[f"index#{key[0]}#{key[1]:04d}", key[2]] = key
+            else:
+                found[key] = index.sites
+        for table_key, index in blobs.get(self._index_table, missing, _Index).items():
+            key = missing[table_key]
+            self._indexes.put(key, index, 1)
+            found[key] = index.sites
+        return found
+
+    def numbers(self, wanted: Sequence[Wanted]) -> list[Numbers | None]:
+        """The numbers of segments, in the order asked for; None where the index has no such site."""
+        places = self._places(wanted)
+        return self._read(wanted, places, "n", Numbers, lambda site, data: Numbers(site, data))
+
+    def rollups(self, wanted: Sequence[Wanted]) -> list[Rollup | None]:
+        """Segments with their visitor sets; a row whose sets were not kept has an empty one."""
+        places = self._places(wanted)
+        numbers = self._read(wanted, places, "n", Numbers, lambda site, data: Numbers(site, data))
+        sets = self._read(wanted, places, "s", Sets, lambda _, data: Sets(data))
+        return [None if n is None else segment_rollup(n, s) for n, s in zip(numbers, sets, strict=True)]
+
+    def get_many(self, wanted: Sequence[Wanted], sets: bool = False) -> list[Rollup | Counts | None]:
+        """One answer a segment: a Rollup with sets, or Counts."""
+        if sets:
+            return [*self.rollups(wanted)]
+        return [None if n is None else counts([n]) for n in self.numbers(wanted)]
+
+    def _places(self, wanted: Sequence[Wanted]) -> list[Located | None]:
+        keys = [(period, site_slot(site, self._slots), generation) for site, period, generation in wanted]
+        indexes = self.located(dict.fromkeys(keys))
+        return [indexes[key].get(site) for key, (site, _, _) in zip(keys, wanted, strict=True)]
+
+    def _read(
+        self,
+        wanted: Sequence[Wanted],
+        places: Sequence[Located | None],
+        part: str,
+        kind: type[V],
+        decode: Callable[[str, bytes], V],
+    ) -> list[V | None]:
+        results: list[V | None] = []
+        missing: list[int] = []
+        for at, ((site, period, _), place) in enumerate(zip(wanted, places, strict=True)):
+            present = place is not None and (part == "n" or place.sets != 0)
+            key = (site, period, place.generation, part) if place is not None and present else None
+            results.append(None if key is None else self._cache.get(key, kind))
+            if key is not None and results[-1] is None:
+                missing.append(at)
+        keys = {at: _chunk_keys(wanted[at], places[at], part) for at in missing}
+        items = blobs.fetch_existing(self._table, [key for chunk_keys in keys.values() for key in chunk_keys])
+        for at, chunk_keys in keys.items():
+            place = places[at]
+            assert place is not None
+            name = "sets" if part == "s" and place.sets == INLINE else "data"
+            site, period, _ = wanted[at]
+            value = decode(site, b"".join(items[key][name] for key in chunk_keys))
+            results[at] = value
+            self._cache.put((site, period, place.generation, part), value, value.size_bytes)
+        return results
+
+
+def _chunk_keys(wanted: Wanted, place: Located | None, part: str) -> list[Key]:
+    assert place is not None
+    site, period, _ = wanted
+    letter, chunks = ("n", place.numbers) if part == "n" or place.sets == INLINE else ("s", place.sets)
+    first_only = part == "s" and place.sets == INLINE
+    return [
+        (f"{site}#{period}", f"{place.generation}#{letter}{n:04d}")
+        for n in range(1 if first_only else chunks)
+    ]
+
+
+def locate(write: SlotWrite) -> dict[str, Located]:
+    """The index of a generation: every site of the slot, by name."""
+    sites = dict(write.kept)
+    for site, segment in write.segments.items():
+        sets = INLINE if _inline(segment) else len(_chunks(segment.sets))
+        sites[site] = Located(write.generation, len(_chunks(segment.numbers)), sets, segment.digest)
+    return dict(sorted(sites.items()))
+
+
+def _items(write: SlotWrite) -> Iterator[Item]:
+    for site, segment in write.segments.items():
+        inline = _inline(segment)
+        for letter, data in (("n", segment.numbers), ("s", b"" if inline else segment.sets)):
+            for n, chunk in enumerate(_chunks(data)):
+                item = {"pk": f"{site}#{write.period}", "sk": f"{write.generation}#{letter}{n:04d}"}
+                yield {**item, "data": chunk, **({"sets": segment.sets} if inline else {})}
+    key = (f"index#{write.period}#{write.slot:04d}", write.generation)
+    yield from blobs.items(key, blobs.pack(_Index(locate(write))))
+
+
+def _inline(segment: Segment) -> bool:
+    """Small sets ride along with small numbers: half the items for most sites."""
+    return 0 < len(segment.sets) <= INLINE_SETS_MAX_BYTES and len(segment.numbers) < ITEM_MAX_BYTES // 2
+
+
+def _chunks(data: bytes) -> list[bytes]:
+    return [data[at : at + ITEM_MAX_BYTES] for at in range(0, len(data), ITEM_MAX_BYTES)]
+
+
+def _batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    source = iter(items)
+    while batch := list(islice(source, size)):
+        yield batch
