@@ -208,6 +208,11 @@ class RawStore:
         items = self._table.query(_receipt_pk(*source), start=f"{start:020d}", end=stop, consistent=True)
         return [receipt for receipt in map(_receipt, items) if receipt.next > from_offset]
 
+    def receipts_from(self, source: SourcePartition, first: int) -> list[Receipt]:
+        """Receipts that begin at or after `first`: one short query, blind to what begins below."""
+        items = self._table.query(_receipt_pk(*source), start=f"{first:020d}", consistent=True)
+        return [_receipt(item) for item in items]
+
     def missing(self, source: SourcePartition, start: int, end: int) -> list[Span]:
         """The offsets in [start, end) that no receipt covers."""
         return gaps(((r.first, r.next) for r in self.receipts(source, start, end=end)), start, end)
