@@ -10,7 +10,7 @@ INSTALL := $(UV) pip install --quiet --python $(BIN)/python --require-hashes --b
 COMPILE := UV_NO_CONFIG=1 $(UV) pip compile --quiet --generate-hashes --no-annotate --no-header --no-emit-index-url \
 	--no-emit-find-links --python-version 3.11
 
-.PHONY: help up down status logs clean-data test lint bench lock
+.PHONY: help up down status logs clean-data test lint tracker bench lock
 
 help: ## show what can be typed
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ lint: $(VENV)/.dev ## style, formatting, types, import directions
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy .
 	@$(BIN)/lint-imports
+
+tracker: $(VENV)/.dev ## build the tracker script anew (edge/tracker)
+	@cd edge/tracker && PATH="$(CURDIR)/$(BIN):$$PATH" && export PATH && npm ci --silent && npm run --silent build
 
 bench: $(VENV)/.bench ## measure beside peers; prints a table and writes build/bench.json
 	@$(BIN)/python -m tests.bench
