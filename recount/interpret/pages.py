@@ -2,8 +2,9 @@
 million distinct URLs.
 
 The path is kept as sent: no decoding, no case folding, no trailing slash added or taken away, since each of
-these is another page to some server; query and fragment are dropped. The hostname is lower-cased, loses
-user, port and final dot, and keeps its `www.`.
+these is another page to some server; the query is dropped, and so is the fragment unless it is the route of a
+single-page application (`#/settings`, `#!/settings`), which is a page of its own. The hostname is lower-cased,
+loses user, port and final dot, and keeps its `www.`.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def locate(urls: pl.DataFrame) -> pl.DataFrame:
     found = rows.hstack(split(rows["url"]))
     return found.select(
         *urls.columns,
-        pl.col("path").fill_null(UNKNOWN).alias("page"),
+        (pl.col("path") + _route()).fill_null(UNKNOWN).alias("page"),
         pl.col("host").fill_null(UNKNOWN).alias("hostname"),
         pl.col("path").is_not_null().alias("is_valid"),
     )
@@ -80,6 +81,12 @@ def parameters(urls: pl.Series, names: tuple[str, ...]) -> pl.DataFrame:
     place = has_any.to_frame("hit").select(pl.when("hit").then(pl.col("hit").cum_sum().cast(pl.Int64) - 1))
     decoded = found.select(_decoded(column) for column in found)
     return decoded.select(pl.all().gather(place.to_series()))
+
+
+def _route() -> pl.Expr:
+    """The `#/route` of each `url`, empty for most."""
+    has_route = pl.col("url").str.contains_any(["#/", "#!/"]).fill_null(False)
+    return pl.when(has_route).then(pl.col("url").str.extract(r"^[^#]*(#!?/[^?]*)")).fill_null("")
 
 
 def _before(text: pl.Expr, mark: str) -> pl.Expr:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """`ours` and `peer_value` in `unit`. `target` says what is asked, `ok` whether it is met (None: no target)."""
+    """`ours` and `peer_value` in `unit`. `target` is what is asked, `ok` whether it is met."""
 
     name: str
     ours: float | None
