@@ -2,9 +2,9 @@
 million distinct URLs.
 
 The path is kept as sent: no decoding, no case folding, no trailing slash added or taken away, since each of
-these is another page to some server; the query is dropped, and so is the fragment unless it is the route of a
-single-page application (`#/settings`, `#!/settings`), which is a page of its own. The hostname is lower-cased,
-loses user, port and final dot, and keeps its `www.`.
+these is another page to some server; the query is dropped, and so is the fragment unless it is the route of
+a single-page application (`#/settings`, `#!/settings`), which is a page of its own. The hostname is
+lower-cased, loses user, port and final dot, and keeps its `www.`.
 """
 
 from __future__ import annotations
