@@ -23,8 +23,8 @@ def items(key: Key, data: bytes) -> Iterator[Item]:
 
 
 def pack(value: object) -> bytes:
-    """Compressed JSON; the same value gives the same bytes."""
-    return zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(msgspec.json.encode(value, order="sorted"))
+    """Compressed JSON."""
+    return zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(msgspec.json.encode(value))
 
 
 def unpack(data: bytes, kind: type[T]) -> T:

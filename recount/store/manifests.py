@@ -34,8 +34,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     `slots` is a bit mask in hexadecimal of the site slots with data, each showing `default` unless
     `overrides` names another generation. `confirmed` is the newest generation that was compared with what is
     shown: where its output was equal, the older one stays, and its cut counts as the period's cut.
-    `open_until` (ms UTC) is set for an hour published before its end. `carry_in` and `carry_out` are the digests
-    of the carries that `confirmed` was cut with and handed on ("": no visit was open).
+    `open_until` (ms UTC) is set for an hour published before its end. `carry_in` and `carry_out` are the
+    digests of the carries that `confirmed` was cut with and handed on ("": no visit was open).
     """
 
     default: str

@@ -32,8 +32,8 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
 
     `sites`: rows per site; `ledger`: per site what became of the accepted events; `children`: per site slot
     the generation of each hour (of a day) or day (of a month) it was made from. `carry_in`, `carry_out`:
-    `ArchiveInfo.carry_digest` of the hour before and of this one ("": no open visit). `open_until` (ms UTC) is
-    set for an hour published before its end.
+    `ArchiveInfo.carry_digest` of the hour before and of this one ("": no open visit). `open_until` (ms UTC)
+    is set for an hour published before its end.
     """
 
     kind: Kind

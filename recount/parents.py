@@ -1,0 +1,203 @@
+"""Rebuilds the days and months that changed hours lie in, so that a root is consistent.
+
+A root is valid only if every day and month was made from exactly the child generations it shows: whenever a
+slot of a child changes, each parent that shows a site of that slot gets a new generation naming its children,
+though only the sites that changed are computed again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from recount import counted
+from recount.counted import Counted, truncated
+from recount.draft import NOTHING, Draft, SlotChange
+from recount.fold import LOGIC_VERSION
+from recount.ids import new_id
+from recount.keys import site_slot
+from recount.periods import month_days
+from recount.rebuild import DEFAULT_ZONE, day_rollup, days_of_hour, hours_of_day, month_rollup
+from recount.store.candidates import Candidates
+from recount.store.catalog import Site
+from recount.store.provenance import Kind, Provenance, period_key
+from recount.store.segment_encode import encode_counted
+from recount.store.segments import Located
+
+Changes = dict[str, dict[int, set[str]]]  # period -> site slot -> sites whose rows changed
+Reads = Mapping[tuple[Kind, str, str], Sequence[str]]  # (kind, period, generation) -> sites
+
+
+@dataclass(frozen=True)
+class Why:
+    """What the provenance of everything rebuilt says."""
+
+    reason: str
+    run_id: str
+    now_ms: int
+
+
+@dataclass(frozen=True)
+class _Level:
+    """How a period is made: from which children (by zone), and by which sum."""
+
+    kind: Kind
+    child_kind: Kind
+    children: Callable[[str, str], list[str]]  # (period, zone) -> child periods
+    make: Callable[[Reads, str, Mapping[str, str]], Counted]  # (what to read, period, site -> zone)
+
+
+class Parents:
+    """Rebuilds into a draft, from rollups in the object store."""
+
+    def __init__(
+        self,
+        draft: Draft,
+        candidates: Candidates,
+        sites: Mapping[str, Site],
+        slots: int,
+        top_values: int,
+        why: Why,
+    ) -> None:
+        self._draft = draft
+        self._candidates = candidates
+        self._sites = sites
+        self._slots = slots
+        self._top_values = top_values
+        self._why = why
+        self._day = _Level("day", "hour", hours_of_day, self._make_day)
+        self._month = _Level("month", "day", lambda month, _: month_days(month), self._make_month)
+
+    def days(self, hours: Changes) -> Changes:
+        """Rebuild the days of changed hours; returns what changed in which days."""
+        days_of = lru_cache(maxsize=None)(days_of_hour)
+        touched: Changes = {}
+        for hour, slots in hours.items():
+            for slot, sites in slots.items():
+                for site in sites:
+                    for day in days_of(hour, self._zone(site)):
+                        touched.setdefault(day, {}).setdefault(slot, set()).add(site)
+        for day, slot in self._bystanders(hours, days_of):
+            touched.setdefault(day, {}).setdefault(slot, set())
+        for day in sorted(touched):
+            self._rebuild(self._day, day, touched[day])
+        return touched
+
+    def months(self, days: Changes) -> Changes:
+        """Rebuild the months of changed days; returns what changed in which months."""
+        touched: Changes = {}
+        for day, slots in days.items():
+            for slot, sites in slots.items():
+                touched.setdefault(day[:7], {}).setdefault(slot, set()).update(sites)
+        for month in sorted(touched):
+            self._rebuild(self._month, month, touched[month])
+        return touched
+
+    def _bystanders(
+        self, hours: Changes, days_of: Callable[[str, str], list[str]]
+    ) -> Iterable[tuple[str, int]]:
+        """(day, slot)s that show sites of a changed slot, though none of those that changed."""
+        zones: dict[int, set[str]] = {}
+        for site in self._sites:
+            zones.setdefault(site_slot(site, self._slots), set()).add(self._zone(site))
+        suspects = {
+            (day, slot)
+            for hour, slots in hours.items()
+            for slot in slots
+            for zone in zones.get(slot, ())
+            for day in days_of(hour, zone)
+        }
+        entries = self._draft.entries({period_key("day", day) for day, _ in suspects})
+        for day, slot in sorted(suspects):
+            entry = entries.get(period_key("day", day))
+            if entry is not None and entry.generation(slot) is not None:
+                yield day, slot
+
+    def _rebuild(self, level: _Level, period: str, touched: Mapping[int, set[str]]) -> None:
+        key = period_key(level.kind, period)
+        shown = self._shown(key, touched)
+        reads, children = self._reads(level, period, touched, shown)
+        zones = {site: self._zone(site) for sites in touched.values() for site in sites}
+        whole = level.make(reads, period, zones)
+        made = self._candidates.write(
+            whole,
+            Provenance(
+                kind=level.kind,
+                period=period,
+                generation=new_id(),
+                made_ms=self._why.now_ms,
+                logic_version=LOGIC_VERSION,
+                reason=self._why.reason,
+                run_id=self._why.run_id,
+                children=children,
+            ),
+        )
+        segments = encode_counted(truncated(whole, self._top_values))
+        changes: dict[int, SlotChange] = {}
+        for slot, sites in touched.items():
+            found = {site: segments[site] for site in sites if site in segments}
+            old = shown[slot]
+            fresh = {s: new for s, new in found.items() if s not in old or old[s].digest != new.digest}
+            changes[slot] = SlotChange(fresh, frozenset(sites - found.keys()))
+        self._draft.show(made, changes)
+
+    def _shown(self, key: str, slots: Iterable[int]) -> dict[int, Mapping[str, Located]]:
+        """What a period shows now in each of some slots."""
+        entry = self._draft.entries([key]).get(key)
+        generations = {} if entry is None else entry.generations()
+        indexes = self._draft.sites_of([(key, s, generations[s]) for s in slots if s in generations])
+        return {s: indexes[key, s, generations[s]] if s in generations else NOTHING for s in slots}
+
+    def _reads(
+        self,
+        level: _Level,
+        period: str,
+        touched: Mapping[int, set[str]],
+        shown: Mapping[int, Mapping[str, Located]],
+    ) -> tuple[Reads, dict[int, dict[str, str]]]:
+        """What to read for the sites to rebuild, and the children of each slot."""
+        zones = {s: {self._zone(site) for site in {*shown[s], *touched[s]}} for s in touched}
+        periods = {zone: level.children(period, zone) for zone in set().union(*zones.values())}
+        keys = {zone: [period_key(level.child_kind, p) for p in found] for zone, found in periods.items()}
+        entries = self._draft.entries({key for found in keys.values() for key in found})
+        children: dict[int, dict[str, str]] = {}
+        for slot in touched:
+            wanted = sorted({key for zone in zones[slot] for key in keys[zone] if key in entries})
+            generations = ((key, entries[key].generation(slot)) for key in wanted)
+            children[slot] = {key: generation for key, generation in generations if generation is not None}
+        indexes = self._draft.sites_of(
+            (key, slot, g) for slot, found in children.items() for key, g in found.items()
+        )
+        reads: dict[tuple[Kind, str, str], list[str]] = {}
+        for slot, sites in touched.items():
+            for site in sorted(sites):
+                zone = self._zone(site)
+                for child, key in zip(periods[zone], keys[zone], strict=True):
+                    generation = children[slot].get(key)
+                    place = None if generation is None else indexes[key, slot, generation].get(site)
+                    if place is not None:
+                        reads.setdefault((level.child_kind, child, place.generation), []).append(site)
+        return reads, children
+
+    def _make_day(self, reads: Reads, day: str, zones: Mapping[str, str]) -> Counted:
+        return day_rollup(self._candidates.read_counted(reads), day, zones)
+
+    def _make_month(self, reads: Reads, month: str, zones: Mapping[str, str]) -> Counted:
+        """Only sites with first-party ids need the visitor sets of their days."""
+        with_sets: dict[tuple[Kind, str, str], list[str]] = {}
+        without: dict[tuple[Kind, str, str], list[str]] = {}
+        for key, sites in reads.items():
+            for site in sites:
+                known = self._sites.get(site)
+                first_party = known is not None and known.identity == "first_party"
+                (with_sets if first_party else without).setdefault(key, []).append(site)
+        parts = [
+            self._candidates.read_counted(with_sets),
+            self._candidates.read_counted(without, sets=False),
+        ]
+        return month_rollup(counted.concat(parts), month, zones)
+
+    def _zone(self, site: str) -> str:
+        known = self._sites.get(site)
+        return DEFAULT_ZONE if known is None else known.timezone

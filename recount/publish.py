@@ -1,0 +1,181 @@
+"""The one publisher: candidates of hours onto the current root, days and months rebuilt, one pointer move.
+
+What is shown is never written again. A site whose rows are as published keeps its segment, a slot without any
+change keeps its generation, and an hour that comes out equal only records that it was looked at again (the
+cut).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from recount.counted import Counted, truncated
+from recount.draft import Draft, SlotChange
+from recount.errors import Conflict, InvalidInput
+from recount.keys import site_slot
+from recount.parents import Changes, Parents, Why
+from recount.store.candidates import Candidates
+from recount.store.catalog import Site
+from recount.store.manifests import Manifests, Publication
+from recount.store.provenance import Provenance
+from recount.store.segment_encode import encode_counted
+from recount.store.segments import SegmentStore
+
+ATTEMPTS_MAX: Final = 5
+ROWS_AT_ONCE: Final = 2_000_000
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class HourCandidate:
+    """A sealed candidate of an hour.
+
+    `base` is the generation that was `confirmed` for the hour when the candidate was computed ("": none was);
+    None leaves it unchecked, and then only a candidate older than what was confirmed is refused.
+    """
+
+    hour: str
+    generation: str
+    base: str | None = None
+
+
+class Publisher:
+    """Publishes candidates. Run one at a time: a second one would find the pointer moved and start again."""
+
+    def __init__(
+        self,
+        candidates: Candidates,
+        segments: SegmentStore,
+        manifests: Manifests,
+        sites: Callable[[], Mapping[str, Site]],
+        *,
+        site_slots: int,
+        top_values: int,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._candidates = candidates
+        self._segments = segments
+        self._manifests = manifests
+        self._sites = sites
+        self._slots = site_slots
+        self._top_values = top_values
+        self._now_ms = now_ms
+
+    def publish(self, hours: Sequence[HourCandidate], reason: str, run_id: str = "") -> Publication:
+        """Show candidates, all of them or none; what is published already is passed over.
+
+        Raises Conflict naming the hour whose base changed since its candidate was computed, InvalidInput for
+        a candidate that does not exist.
+        """
+        if not hours:
+            raise InvalidInput("name at least one hour to publish", field="hours")
+        infos = [self._info(candidate) for candidate in hours]
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            draft = Draft(self._manifests, self._segments)
+            todo = list(self._rebased(draft, hours, infos))
+            if draft.base is not None and not todo:
+                return self._manifests.publication(draft.base.id)
+            self._fill(draft, todo, reason, run_id)
+            try:
+                publication = draft.publish(reason, run_id, self._now_ms())
+            except Conflict:
+                log.info("publish_rebased", attempt=attempt, run_id=run_id)
+                continue
+            log.info(
+                "published",
+                root=publication.id,
+                run_id=run_id,
+                periods_moved=len(publication.moved),
+                hours_kept=len(publication.kept),
+                segments=draft.segments_written,
+                segment_bytes=draft.bytes_written,
+            )
+            return publication
+        raise Conflict(f"the root moved {ATTEMPTS_MAX} times while publishing; is there a second publisher?")
+
+    def _info(self, candidate: HourCandidate) -> Provenance:
+        info = self._candidates.info("hour", candidate.hour, candidate.generation)
+        if info is None:
+            detail = f"there is no candidate {candidate.generation} of hour {candidate.hour}"
+            raise InvalidInput(detail, field="hours")
+        return info
+
+    def _rebased(
+        self, draft: Draft, hours: Sequence[HourCandidate], infos: Sequence[Provenance]
+    ) -> Iterator[Provenance]:
+        """Candidates that are not published yet, each checked against what is."""
+        entries = draft.entries([info.key for info in infos])
+        for candidate, info in zip(hours, infos, strict=True):
+            entry = entries.get(info.key)
+            confirmed = "" if entry is None else entry.confirmed
+            if confirmed == info.generation:
+                continue
+            stale = candidate.base is not None and candidate.base != confirmed
+            if stale or (candidate.base is None and confirmed > info.generation):
+                raise Conflict(
+                    f"hour {candidate.hour}: generation {confirmed or 'none'} is published, the candidate "
+                    f"{info.generation} was computed against {candidate.base or 'an older one'}"
+                )
+            yield info
+
+    def _fill(self, draft: Draft, hours: Sequence[Provenance], reason: str, run_id: str) -> None:
+        changed: Changes = {}
+        for info in hours:
+            changes = self._compare(draft, info)
+            draft.show(info, changes)
+            changed[info.period] = {slot: change.sites for slot, change in changes.items()}
+        why = Why(reason, run_id, self._now_ms())
+        parents = Parents(draft, self._candidates, self._sites(), self._slots, self._top_values, why)
+        parents.months(parents.days(changed))
+
+    def _compare(self, draft: Draft, info: Provenance) -> dict[int, SlotChange]:
+        """The slots in which a candidate differs from what is shown."""
+        entry = draft.entries([info.key]).get(info.key)
+        generations = {} if entry is None else entry.generations()
+        indexes = draft.sites_of([(info.key, slot, g) for slot, g in generations.items()])
+        shown = {slot: indexes[info.key, slot, g] for slot, g in generations.items()}
+        changes: dict[int, SlotChange] = {}
+        for sites in _portions(info.sites, self._slots):
+            segments = encode_counted(truncated(self._read_hour(info, sites), self._top_values))
+            for slot in {site_slot(site, self._slots) for site in sites}:
+                old = shown.get(slot, {})
+                fresh = {
+                    site: segment
+                    for site, segment in segments.items()
+                    if site_slot(site, self._slots) == slot
+                    and (site not in old or old[site].digest != segment.digest)
+                }
+                if fresh:
+                    changes[slot] = SlotChange(fresh)
+        for slot, old in shown.items():
+            removed = frozenset(old.keys() - info.sites.keys())
+            if removed:
+                fresh = dict(changes[slot].fresh) if slot in changes else {}
+                changes[slot] = SlotChange(fresh, removed)
+        return changes
+
+    def _read_hour(self, info: Provenance, sites: Sequence[str]) -> Counted:
+        wanted = None if len(sites) == len(info.sites) else sites
+        return self._candidates.read_counted({("hour", info.period, info.generation): wanted})
+
+
+def _portions(rows_of_site: Mapping[str, int], slots: int) -> Iterator[list[str]]:
+    """Sites in portions of about ROWS_AT_ONCE rows, each slot whole in one of them."""
+    by_slot: dict[int, list[str]] = {}
+    for site in rows_of_site:
+        by_slot.setdefault(site_slot(site, slots), []).append(site)
+    portion: list[str] = []
+    rows = 0
+    for sites in by_slot.values():
+        portion += sites
+        rows += sum(rows_of_site[site] for site in sites)
+        if rows >= ROWS_AT_ONCE:
+            yield portion
+            portion, rows = [], 0
+    if portion:
+        yield portion
