@@ -20,3 +20,4 @@ class Reason(StrEnum):
     HOSTNAME_NOT_ALLOWED = "hostname_not_allowed"
     RATE_LIMITED = "rate_limited"
     SPOOL_FULL = "spool_full"
+    UNAVAILABLE = "unavailable"

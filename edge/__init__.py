@@ -1,0 +1,1 @@
+"""The door: HTTP in, a durable spool, Kafka out."""

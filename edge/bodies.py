@@ -1,0 +1,83 @@
+"""Request bodies: read and unpacked within a bound, whatever their encoding claims."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+import zstandard
+
+from recount.errors import Refused
+from recount.reasons import Reason
+
+CHUNK_BYTES: Final = 64 * 1024
+ZSTD_WINDOW_MAX_BYTES: Final = 8 * 1024 * 1024
+GZIP_WINDOW_BITS: Final = 31
+CONTENT_TYPES: Final = frozenset({"", "application/json", "text/plain"})
+
+
+def read_body(environ: Mapping[str, Any], max_bytes: int) -> bytes:
+    """The unpacked body. Raises Refused: too_large beyond `max_bytes` (packed or not), bad_json otherwise."""
+    content_type = environ.get("CONTENT_TYPE", "")
+    if content_type.partition(";")[0].strip().lower() not in CONTENT_TYPES:
+        raise Refused(Reason.BAD_JSON, "send application/json or text/plain", field="Content-Type")
+    body = _read(environ, max_bytes)
+    encoding = environ.get("HTTP_CONTENT_ENCODING")
+    return body if encoding is None else _unpack(body, encoding.strip().lower(), max_bytes)
+
+
+def _read(environ: Mapping[str, Any], max_bytes: int) -> bytes:
+    stream = environ["wsgi.input"]
+    declared = environ.get("CONTENT_LENGTH")
+    if declared:
+        if not declared.isdecimal() or int(declared) > max_bytes:
+            raise _too_large(max_bytes)
+        body: bytes = stream.read(int(declared))
+        if len(body) != int(declared):
+            raise Refused(Reason.BAD_JSON, "the body is shorter than its Content-Length")
+        return body
+    chunks: list[bytes] = []
+    size = 0
+    while chunk := stream.read(CHUNK_BYTES):
+        size += len(chunk)
+        if size > max_bytes:
+            raise _too_large(max_bytes)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _unpack(body: bytes, encoding: str, max_bytes: int) -> bytes:
+    if encoding in {"", "identity"}:
+        return body
+    try:
+        if encoding == "gzip":
+            return _gunzip(body, max_bytes)
+        if encoding == "zstd":
+            return _unzstd(body, max_bytes)
+    except (zlib.error, zstandard.ZstdError) as error:
+        raise Refused(Reason.BAD_JSON, f"the body is not {encoding}: {error}") from None
+    raise Refused(Reason.BAD_JSON, "Content-Encoding may be gzip or zstd", field="Content-Encoding")
+
+
+def _gunzip(body: bytes, max_bytes: int) -> bytes:
+    unpacker = zlib.decompressobj(GZIP_WINDOW_BITS)
+    plain = unpacker.decompress(body, max_bytes + 1)
+    if len(plain) > max_bytes:
+        raise _too_large(max_bytes)
+    if not unpacker.eof or unpacker.unused_data:
+        raise Refused(Reason.BAD_JSON, "the gzip body is cut off or has something behind its end")
+    return plain
+
+
+def _unzstd(body: bytes, max_bytes: int) -> bytes:
+    unpacker = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_MAX_BYTES)
+    with unpacker.stream_reader(body) as reader:
+        plain = reader.read(max_bytes + 1)
+    if len(plain) > max_bytes:
+        raise _too_large(max_bytes)
+    return plain
+
+
+def _too_large(max_bytes: int) -> Refused:
+    return Refused(Reason.TOO_LARGE, f"a body has at most {max_bytes} bytes")

@@ -1,0 +1,78 @@
+"""`python -m edge.ingest`: one ingest instance, one process."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import structlog
+
+from edge.app import create_app
+from edge.client import Proxies
+from edge.door import Door
+from edge.geo import open_geo
+from edge.rules import DaySalts, Sites
+from edge.server import serve
+from edge.spool import Spool
+from edge.tally import Tallies
+from edge.wsgi import Front
+from recount import metrics as m
+from recount.discovery import FileDirectory, Instance, Presence
+from recount.logs import configure
+from recount.metrics import Metrics
+from recount.settings import Settings
+from recount.store.catalog import Catalog
+from recount.store.salts import Salts
+from recount.store.tables import open_tables
+
+THREADS: Final = 32
+SLOW_MAX: Final = 24  # threads that bodies under way may hold; the others keep serving pixels and health
+
+log = structlog.get_logger("ingest")
+
+
+def build(settings: Settings, spool: Spool) -> tuple[Front, Sites]:
+    """The WSGI callable of an ingest, and its catalog, which the caller starts and stops."""
+    tables = open_tables(settings)
+    catalog = Catalog(tables.catalog)
+    day_salts = DaySalts(Salts(tables.salts))
+    sites = Sites(catalog, day_salts, partitions=settings.kafka_partitions)
+    door = Door(sites, day_salts, open_geo(settings.geoip_file), spool, catalog)
+    metrics = Metrics()
+    front = Front(door, create_app(door, metrics), Proxies(settings.trusted_proxies), slow_max=SLOW_MAX)
+    _expose(metrics, door, front)
+    return front, sites
+
+
+def _expose(metrics: Metrics, door: Door, front: Front) -> None:
+    tallies = Tallies()
+    tallies.add_counter(m.INGEST_EVENTS, lambda: door.accepted)
+    tallies.add_counter(m.INGEST_DROPPED, lambda: door.dropped)
+    tallies.add_histogram(
+        m.INGEST_REQUEST_SECONDS, {"/p.gif": front.pixel_seconds, "/v1/events": front.events_seconds}
+    )
+    metrics.registry.register(tallies)
+    waiting = metrics.gauge(m.SPOOL_BYTES).labels(door.spool.id)
+    waiting.set_function(lambda: door.spool.waiting_bytes)
+
+
+def main() -> None:
+    settings = Settings.from_env()
+    configure(settings.log_level)
+    spool = Spool(settings.spool_root, max_bytes=settings.spool_max_bytes, fsync=settings.spool_fsync)
+    front, sites = build(settings, spool)
+    instance = Instance(
+        "ingest", f"ingest-{settings.ingest_port}", settings.host, settings.ingest_port, {"spool": spool.id}
+    )
+    sites.start()
+    try:
+        with Presence(FileDirectory(settings.directory_root), lambda: instance):
+            log.info("serving", port=settings.ingest_port, spool=spool.id)
+            serve(front, settings.host, settings.ingest_port, threads=THREADS)
+    finally:
+        sites.stop()
+        spool.close()
+        log.info("stopped", spool=spool.id, last_seq=spool.last_seq)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,312 @@
+"""The policy of the door: one visible list of steps that an event passes, in order.
+
+A `drop_*` step may refuse the event, a `put_*` step completes it (and refuses what cannot be completed).
+Every refusal names one of `recount.reasons.Reason`, the code that clients and metrics see.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
+from typing import Final, Protocol
+
+import msgspec
+
+from edge.client import normalise
+from edge.client_event import ClientEvent
+from edge.geo import Geo
+from edge.rules import SiteRules
+from recount.errors import Refused
+from recount.event import (
+    AGE_MAX_MS,
+    FUTURE_MAX_MS,
+    REVENUE_MAX_MICROS,
+    SCHEMA_VERSION,
+    UA_MAX_CHARS,
+    Kind,
+    PropValue,
+    Revenue,
+    SourceKind,
+)
+from recount.ids import new_id
+from recount.reasons import Reason
+from recount.store.catalog import token_allows
+from recount.store.salts import visitor_hash
+
+_ID: Final = re.compile(r"[A-Za-z0-9_.:-]+")
+_LANG: Final = re.compile(r"[A-Za-z0-9_-]+")
+_SCREEN: Final = re.compile(r"[0-9]{1,5}[xX][0-9]{1,5}")
+_CURRENCY: Final = re.compile(r"[A-Z]{3}")
+
+
+class DoorEvent(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+    """`recount.event.RawEvent` before the spool has given it a number (a test holds the two together)."""
+
+    v: int
+    id: str
+    site: str
+    ts: int
+    received: int
+    kind: Kind
+    visitor: str
+    source_kind: SourceKind
+    name: str | None = None
+    url: str | None = None
+    referrer: str | None = None
+    ua: str | None = None
+    lang: str | None = None
+    screen: str | None = None
+    country: str | None = None
+    region: str | None = None
+    network: str | None = None
+    props: dict[str, PropValue] | None = None
+    revenue: Revenue | None = None
+    engaged_ms: int | None = None
+    scroll_percent: int | None = None
+    ts_clamped: bool = False
+
+
+class Asked(msgspec.Struct, gc=False):
+    """What a request says about all its events."""
+
+    received: int  # ms UTC
+    address: str
+    ua: str
+    source_kind: SourceKind
+    token: str = ""
+    signals_opt_out: bool = False  # Do-Not-Track or Global Privacy Control
+
+
+class Door(Protocol):
+    """What the steps need to know of the world."""
+
+    @property
+    def tokens(self) -> dict[str, str]: ...
+    @property
+    def geo(self) -> Geo: ...
+    def rules_of(self, site_id: str) -> SiteRules | None: ...
+    def salt_of(self, rules: SiteRules, ts: int) -> bytes: ...
+    def first_party_key(self) -> bytes: ...
+
+
+class Draft:
+    """One event on its way through the steps."""
+
+    __slots__ = ("address", "asked", "door", "event", "host", "is_authorised", "place", "rules", "sent", "ua")
+
+    def __init__(self, door: Door, asked: Asked, sent: ClientEvent) -> None:
+        self.door = door
+        self.asked = asked
+        self.sent = sent
+        self.address = asked.address
+        self.ua = asked.ua
+        self.host = ""
+        self.place = 0
+        self.is_authorised = False
+        self.rules: SiteRules = None  # type: ignore[assignment] # set by the first step, which drops the event otherwise
+        self.event = DoorEvent(
+            v=SCHEMA_VERSION,
+            id="",
+            site=sent.site,
+            ts=asked.received,
+            received=asked.received,
+            kind=sent.kind,
+            visitor="",
+            source_kind=asked.source_kind,
+        )
+
+
+def drop_unknown_site(draft: Draft) -> None:
+    """unknown_site"""
+    rules = draft.door.rules_of(draft.sent.site)
+    if rules is None:
+        raise Refused(Reason.UNKNOWN_SITE, "no such site; `recount sites list` names them", field="site")
+    draft.rules = rules
+
+
+def drop_not_allowed(draft: Draft) -> None:
+    """not_allowed: a token of another site, or fields that need one"""
+    token, sent = draft.asked.token, draft.sent
+    if token:
+        if not token_allows(draft.door.tokens, token, sent.site):
+            raise Refused(Reason.NOT_ALLOWED, "this token is not one of the site's")
+        draft.is_authorised = True
+        draft.event.source_kind = "api"
+    elif sent.ts is not None or sent.ip is not None or sent.ua is not None:
+        raise Refused(Reason.NOT_ALLOWED, "ts, ip and ua need Authorization: Bearer <site token>")
+
+
+def drop_opted_out(draft: Draft) -> None:
+    """opted_out: Do-Not-Track or Global Privacy Control, where the site respects them"""
+    if draft.asked.signals_opt_out and draft.rules.respects_signals:
+        raise Refused(Reason.OPTED_OUT, "the visitor asked not to be counted")
+
+
+def put_client(draft: Draft) -> None:
+    """bad_event: an authorised sender speaks for somebody else"""
+    sent = draft.sent
+    if sent.ip is not None:
+        address = normalise(sent.ip)
+        if address is None:
+            raise Refused(Reason.BAD_EVENT, "ip is no address", field="ip")
+        draft.address = address
+    if sent.ua is not None:
+        draft.ua = sent.ua
+    if draft.ua:
+        draft.event.ua = draft.ua[:UA_MAX_CHARS]
+
+
+def put_time(draft: Draft) -> None:
+    """too_old: when it happened; too far in the future is set to now and flagged"""
+    sent, event = draft.sent, draft.event
+    received = event.received
+    if sent.ts is not None:
+        ts = sent.ts
+    elif sent.age_ms:
+        ts = received - int(sent.age_ms)
+    else:
+        return
+    if ts > received + FUTURE_MAX_MS:
+        event.ts_clamped = True
+        return
+    if ts < received - AGE_MAX_MS and not draft.is_authorised:
+        raise Refused(Reason.TOO_OLD, "older than 24 hours; that needs a site token", field="age_ms")
+    if ts < received - draft.rules.retention_ms:
+        raise Refused(Reason.TOO_OLD, "older than what the site keeps", field="ts")
+    event.ts = ts
+
+
+def put_url(draft: Draft) -> None:
+    """bad_event: the address, redacted"""
+    url = draft.sent.url
+    if url:
+        draft.event.url, draft.host = draft.rules.redactor.url(url)
+    elif draft.event.kind != "event":
+        raise Refused(Reason.BAD_EVENT, "url is missing", field="url")
+
+
+def drop_foreign_hostname(draft: Draft) -> None:
+    """hostname_not_allowed"""
+    rules = draft.rules
+    if rules.site.only_own_hostnames and draft.host and draft.host not in rules.hosts:
+        raise Refused(Reason.HOSTNAME_NOT_ALLOWED, "the url's host is not one of the site's", field="url")
+
+
+def put_name(draft: Draft) -> None:
+    """bad_event: a custom event has a name, redacted"""
+    name = draft.sent.name
+    if draft.event.kind == "event":
+        if not name:
+            raise Refused(Reason.BAD_EVENT, "an event needs a name", field="name")
+        draft.event.name = draft.rules.redactor.text(name)
+
+
+def put_referrer(draft: Draft) -> None:
+    """never refuses: a referrer that is no address is left out"""
+    if draft.sent.referrer:
+        draft.event.referrer = draft.rules.redactor.referrer(draft.sent.referrer)
+
+
+def put_screen_and_lang(draft: Draft) -> None:
+    """never refuses: what has not the shape of a screen or a language tag is left out"""
+    sent, event = draft.sent, draft.event
+    if sent.screen and _SCREEN.fullmatch(sent.screen):
+        event.screen = sent.screen
+    if sent.lang and _LANG.fullmatch(sent.lang):
+        event.lang = sent.lang
+
+
+def put_props(draft: Draft) -> None:
+    """never refuses: properties, redacted"""
+    if draft.sent.props:
+        draft.event.props = draft.rules.redactor.props(draft.sent.props)
+
+
+def put_revenue(draft: Draft) -> None:
+    """bad_event: an exact amount in a currency"""
+    sent = draft.sent.revenue
+    if sent is None:
+        return
+    currency = (sent.currency or draft.rules.site.currency).upper()
+    if not _CURRENCY.fullmatch(currency):
+        raise Refused(Reason.BAD_EVENT, "currency is three letters (ISO 4217)", field="revenue")
+    draft.event.revenue = Revenue(_amount(sent.amount), currency)
+
+
+def put_engagement(draft: Draft) -> None:
+    """never refuses: only engagement events have it"""
+    if draft.event.kind == "engagement":
+        draft.event.engaged_ms = draft.sent.engaged_ms
+        draft.event.scroll_percent = draft.sent.scroll_percent
+
+
+def put_place(draft: Draft) -> None:
+    """never refuses: country, region, network of the address"""
+    event = draft.event
+    event.country, event.region, event.network = draft.door.geo(draft.address)
+
+
+def put_visitor(draft: Draft) -> None:
+    """raises Unavailable where no salt can be had: the anonymous visitor, and with it the partition"""
+    rules, sent = draft.rules, draft.sent
+    if sent.visitor is not None and rules.first_party:
+        visitor = visitor_hash(draft.door.first_party_key(), sent.site, sent.visitor, "")
+    else:
+        visitor = visitor_hash(draft.door.salt_of(rules, draft.event.ts), sent.site, draft.address, draft.ua)
+    draft.event.visitor = f"{visitor:016x}"
+    draft.place = rules.partition_of(visitor)
+
+
+def put_id(draft: Draft) -> None:
+    """bad_event: the client's id, so that a retry counts once; else one of ours"""
+    sent_id = draft.sent.id
+    if not sent_id:
+        draft.event.id = new_id()
+    elif _ID.fullmatch(sent_id):
+        draft.event.id = sent_id
+    else:
+        raise Refused(Reason.BAD_EVENT, "an id has letters, digits and . _ : - only", field="id")
+
+
+STEPS: Final[tuple[Callable[[Draft], None], ...]] = (
+    drop_unknown_site,  # unknown_site
+    drop_not_allowed,  # not_allowed
+    drop_opted_out,  # opted_out
+    put_client,  # bad_event
+    put_time,  # too_old
+    put_url,  # bad_event
+    drop_foreign_hostname,  # hostname_not_allowed
+    put_name,  # bad_event
+    put_referrer,
+    put_screen_and_lang,
+    put_props,
+    put_revenue,  # bad_event
+    put_engagement,
+    put_place,
+    put_id,  # bad_event
+    put_visitor,  # last: the only step that may have to wait
+)
+
+
+def apply(door: Door, asked: Asked, sent: ClientEvent) -> Draft:
+    """The completed draft. Raises Refused with the reason, Unavailable where it cannot be decided now."""
+    draft = Draft(door, asked, sent)
+    for step in STEPS:
+        step(draft)
+    return draft
+
+
+def _amount(sent: str | int | float) -> str:
+    """A decimal string with at most six decimals."""
+    try:
+        amount = Decimal(sent.strip() if isinstance(sent, str) else str(sent))
+        micros = amount * 1_000_000
+        exact = (
+            amount.is_finite() and abs(micros) <= REVENUE_MAX_MICROS and micros == micros.to_integral_value()
+        )
+    except (InvalidOperation, ValueError):
+        exact = False
+    if not exact:
+        raise Refused(Reason.BAD_EVENT, "amount has at most six decimals", field="revenue")
+    return f"{amount:f}"

@@ -1,0 +1,75 @@
+"""granian in this process: one process an instance, so that its death leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from granian.constants import HTTPModes, Interfaces, RuntimeModes
+from granian.http import HTTP1Settings
+from granian.server import MTServer
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from recount.errors import SetupError
+
+WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+HEADER_TIMEOUT_MS: Final = 10_000
+BACKLOG: Final = 2048
+SHUTDOWN_TIMEOUT_S: Final = 10
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """No access log: it would hold addresses."""
+
+
+class _Server(MTServer):
+    """granian's threaded server: its one worker is a thread, which works as well with a GIL."""
+
+    @staticmethod
+    def _check_gil() -> None:
+        """The check that this overrides keeps several workers from sharing a GIL; we have one."""
+
+
+def serve(app: WsgiApp, host: str, port: int, *, threads: int) -> None:
+    """Serve until SIGTERM or SIGINT; requests under way are finished."""
+    # granian copies the whole environment into every request.
+    os.environ.clear()
+    server = _Server(
+        "recount",
+        address=host,
+        port=port,
+        interface=Interfaces.WSGI,
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT_MS),
+        runtime_mode=RuntimeModes.mt,
+        workers=1,
+        blocking_threads=threads,
+        backlog=BACKLOG,
+        backpressure=max(threads * 2, 512),
+        websockets=False,
+        log_access=False,
+        log_enabled=False,
+        workers_kill_timeout=SHUTDOWN_TIMEOUT_S,
+    )
+    server.serve(target_loader=lambda *_: app, wrap_loader=False)
+
+
+@contextmanager
+def run_in_background(app: WsgiApp, host: str, port: int) -> Iterator[None]:
+    """A small server on a thread, for the health pages of a process whose work is elsewhere."""
+    try:
+        server = make_server(host, port, app, threaded=True, request_handler=_Quiet)
+    except OSError as error:
+        raise SetupError("port", f"{host}:{port} cannot be used: {error}", "choose another port") from error
+    thread = threading.Thread(target=server.serve_forever, name="http", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()

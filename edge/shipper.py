@@ -1,0 +1,232 @@
+"""Ships spools to Kafka: read a batch, produce it, wait until all of it is acknowledged, then remember that.
+
+Nothing is remembered before Kafka has it, so an event may be delivered twice (and is counted once, by its
+id), but none is skipped. A failed pass is simply read again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from confluent_kafka import KafkaError, Message, Producer
+
+from edge.spool_format import (
+    QUARANTINE,
+    oldest_unshipped_ms,
+    read_progress,
+    shippable,
+    waiting_bytes,
+)
+from edge.spool_reader import Batch, Claim, Reader
+from recount import metrics as m
+from recount.kafka import EVENTS
+from recount.metrics import Metrics
+
+READ_MAX_BYTES: Final = 4 * 1024 * 1024
+DISCOVER_EVERY_S: Final = 0.25
+FLUSH_STEP_S: Final = 0.25
+UNREACHABLE_AFTER_S: Final = 5.0
+# Answers of Kafka about one message that no retry changes.
+REFUSED_FOR_EVER: Final = frozenset(
+    {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_RECORD}
+)
+
+log = structlog.get_logger("shipper")
+
+
+@dataclass
+class Shipment:
+    """One claimed spool and how far it is shipped."""
+
+    folder: Path
+    claim: Claim
+    reader: Reader
+    last_seq: int = 0
+
+    @property
+    def spool(self) -> str:
+        return self.folder.name
+
+
+@dataclass
+class _Outcome:
+    """What the delivery reports of one pass said."""
+
+    undelivered: int = 0
+    refused: list[tuple[str, bytes]] = field(default_factory=list)
+
+    def report(self, error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            return
+        if error.code() in REFUSED_FOR_EVER:
+            self.refused.append((error.name(), message.value() or b""))
+        else:
+            self.undelivered += 1
+
+
+class Shipper:
+    """All spools below a root. `step` is one pass; a caller loops until told to stop."""
+
+    def __init__(self, root: Path, make_producer: Callable[[], Producer], metrics: Metrics) -> None:
+        self._root = root
+        self._make_producer = make_producer
+        self._producer = make_producer()
+        self._shipments: dict[str, Shipment] = {}
+        self._discovered_at = -DISCOVER_EVERY_S
+        self._delivered_at = time.monotonic()
+        self._waits_since: float | None = None
+        self._shipped = metrics.counter(m.SPOOL_SHIPPED)
+        self._missing = metrics.counter(m.SPOOL_MISSING)
+        self._quarantined = metrics.counter(m.SPOOL_QUARANTINED)
+        self.deadline: float | None = None  # set on shutdown: when to give up waiting for Kafka
+
+    def reachable(self) -> bool:
+        """Whether Kafka takes what we have; True while there is nothing to ship."""
+        since = self._waits_since
+        return since is None or time.monotonic() - since < UNREACHABLE_AFTER_S
+
+    def step(self) -> int:
+        """Ship what is there now; returns how many events were delivered."""
+        self._discover()
+        passes: list[tuple[Shipment, Batch, bool]] = []
+        outcome = _Outcome()
+        for shipment in list(self._shipments.values()):
+            lives = shipment.claim.writer_lives()
+            batch = shipment.reader.read(READ_MAX_BYTES, writer_lives=lives)
+            self._produce(shipment, batch, outcome)
+            passes.append((shipment, batch, lives))
+        if any(batch.frames for _, batch, _ in passes) and not self._delivered(outcome):
+            self._start_again()
+            return 0
+        for cause, value in outcome.refused:
+            self._quarantine(f"kafka-{cause}", value)
+        return sum(self._settle(*each) for each in passes)
+
+    def is_idle(self) -> bool:
+        """Whether every spool is shipped to its end."""
+        return all(shipment.reader.is_finished() for shipment in self._shipments.values())
+
+    def states(self) -> list[dict[str, Any]]:
+        """What GET /v1/spools answers: one entry a spool of this machine, claimed by us or not."""
+        return [_state(folder) for folder in self._folders()]
+
+    def close(self) -> None:
+        for shipment in self._shipments.values():
+            shipment.reader.close()
+            shipment.claim.release()
+        self._shipments.clear()
+
+    def _folders(self) -> list[Path]:
+        if not self._root.is_dir():
+            return []
+        return [p for p in sorted(self._root.iterdir()) if len(p.name) == 36 and p.is_dir()]
+
+    def _discover(self) -> None:
+        now = time.monotonic()
+        if now - self._discovered_at < DISCOVER_EVERY_S:
+            return
+        self._discovered_at = now
+        for folder in self._folders():
+            if folder.name in self._shipments:
+                continue
+            claim = Claim.take(folder)
+            if claim is not None:
+                reader = Reader(folder)
+                self._shipments[folder.name] = Shipment(folder, claim, reader, reader.committed.seq)
+                log.info("spool claimed", spool=folder.name, from_seq=reader.committed.seq + 1)
+
+    def _produce(self, shipment: Shipment, batch: Batch, outcome: _Outcome) -> None:
+        # One call a partition: the client ignores a partition given with each message of a batch.
+        by_partition: dict[int, list[dict[str, Any]]] = {}
+        for frame in batch.frames:
+            message = {"value": shippable(shipment.spool, frame.seq, frame.payload)}
+            by_partition.setdefault(frame.partition, []).append(message)
+        for partition, messages in by_partition.items():
+            self._enqueue(partition, messages, outcome)
+
+    def _enqueue(self, partition: int, messages: list[dict[str, Any]], outcome: _Outcome) -> None:
+        while True:
+            self._producer.produce_batch(EVENTS, messages, partition, on_delivery=outcome.report)
+            messages = [message for message in messages if message.pop("_error", None) is not None]
+            if not messages:
+                return
+            self._producer.poll(FLUSH_STEP_S)  # the queue is full
+            if self._gave_up():
+                outcome.undelivered += len(messages)
+                return
+
+    def _delivered(self, outcome: _Outcome) -> bool:
+        """Wait for every delivery report; False where something must be sent again."""
+        if self._waits_since is None:
+            self._waits_since = time.monotonic()
+        while self._producer.flush(FLUSH_STEP_S) > 0:
+            if self._gave_up():
+                return False
+        if outcome.undelivered:
+            return False
+        self._waits_since = None
+        return True
+
+    def _gave_up(self) -> bool:
+        return self.deadline is not None and time.monotonic() >= self.deadline
+
+    def _start_again(self) -> None:
+        log.warning("kafka did not take the events; sending them again")
+        self._producer.purge()
+        self._producer = self._make_producer()
+        for shipment in self._shipments.values():
+            shipment.reader.rewind()
+
+    def _settle(self, shipment: Shipment, batch: Batch, writer_lived: bool) -> int:
+        """After delivery: remember it, count it, and remove the spool of a dead writer once it is empty."""
+        for segment, offset, data in batch.damaged:
+            self._quarantine("damaged", data, f"{shipment.spool}-{segment}-{offset}")
+        for frame in batch.frames:
+            if frame.seq > shipment.last_seq + 1:
+                self._missing.inc(frame.seq - shipment.last_seq - 1)
+                log.error(
+                    "events are missing", spool=shipment.spool, after=shipment.last_seq, before=frame.seq
+                )
+            shipment.last_seq = max(shipment.last_seq, frame.seq)
+        self._shipped.inc(len(batch.frames))
+        if batch.end != shipment.reader.committed:
+            shipment.reader.commit(batch.end)
+        elif not writer_lived and shipment.reader.is_finished():
+            self._remove(shipment)
+        return len(batch.frames)
+
+    def _remove(self, shipment: Shipment) -> None:
+        shipment.reader.close()
+        for path in sorted(shipment.folder.iterdir()):
+            path.unlink()
+        shipment.folder.rmdir()
+        shipment.claim.release()
+        del self._shipments[shipment.spool]
+        log.info(
+            "spool of a finished writer shipped to its end", spool=shipment.spool, last_seq=shipment.last_seq
+        )
+
+    def _quarantine(self, cause: str, data: bytes, name: str | None = None) -> None:
+        folder = self._root / QUARANTINE
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{name or time.time_ns()}-{cause}.bin"
+        path.write_bytes(data)
+        self._quarantined.labels(cause).inc()
+        log.error("quarantined", cause=cause, file=path.name, size_bytes=len(data))
+
+
+def _state(folder: Path) -> dict[str, Any]:
+    try:
+        return {
+            "spool": folder.name,
+            "shipped_seq": read_progress(folder).seq,
+            "oldest_unshipped_ms": oldest_unshipped_ms(folder),
+            "waiting_bytes": waiting_bytes(folder),
+        }
+    except FileNotFoundError:  # removed while we looked
+        return {"spool": folder.name, "shipped_seq": None, "oldest_unshipped_ms": None, "waiting_bytes": 0}

@@ -1,0 +1,219 @@
+"""The writing side of the spool: an event is acknowledged once it is here."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from edge.spool_format import WRITER_LOCK, Entry, frame, segment_path, waiting_bytes
+from recount.errors import RecountError, Refused, SetupError, Unavailable
+from recount.ids import new_id
+from recount.reasons import Reason
+
+SEGMENT_MAX_BYTES: Final = 16 * 1024 * 1024
+SEGMENT_MIN_BYTES: Final = 4096
+ROOM_CHECK_S: Final = 0.2
+SYNC_TIMEOUT_S: Final = 10.0
+DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+FSYNC_CHOICES: Final = ("none", "group")
+
+
+class Spool:
+    """A spool of its own for this process, safe for many threads.
+
+    `append` returns when the kernel has the bytes: they survive the death of this process. With fsync `group`
+    it returns when the disk has them: they survive the death of the machine. Raises Refused(spool_full) at
+    the limit or on a full disk, Unavailable on another fault of the disk.
+    """
+
+    def __init__(self, root: Path, *, max_bytes: int, fsync: str = "none") -> None:
+        if fsync not in FSYNC_CHOICES:
+            raise SetupError("spool", f"spool_fsync is {fsync!r}", f"set it to {' or '.join(FSYNC_CHOICES)}")
+        self.id = new_id()
+        self.folder = root / self.id
+        self.last_seq = 0
+        self._max_bytes = max_bytes
+        self._segment_bytes = min(SEGMENT_MAX_BYTES, max(max_bytes // 8, SEGMENT_MIN_BYTES))
+        self._synced = fsync == "group"
+        self._lock = threading.Lock()
+        self._lock_fd = _create(self.folder)
+        self._size = 0
+        self._fd = self._open_segment()
+        self._room = max_bytes
+        self._stop = threading.Event()
+        self._watcher = threading.Thread(target=self._watch_room, name="spool-room", daemon=True)
+        self._watcher.start()
+        self._group = _GroupCommit(self) if self._synced else None
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes written and, as of the last look, not shipped."""
+        return self._max_bytes - self._room
+
+    def append(self, entry: Entry) -> int:
+        """Write one event; returns its sequence number."""
+        with self._lock:
+            seq = self.last_seq + 1
+            self._write(frame(entry, seq), seq)
+        if self._group is not None:
+            self._group.wait(seq)
+        return seq
+
+    def append_all(self, entries: Sequence[Entry]) -> int:
+        """Write a batch with one system call, all or nothing; returns the last sequence number."""
+        with self._lock:
+            first, last = self.last_seq + 1, self.last_seq + len(entries)
+            self._write(b"".join(map(frame, entries, range(first, last + 1))), last)
+        if self._group is not None:
+            self._group.wait(last)
+        return last
+
+    def close(self) -> None:
+        """Everything to the disk, then let go of the lock: the shipper finishes and removes the spool."""
+        self._stop.set()
+        self._watcher.join()
+        if self._group is not None:
+            self._group.close()
+        with self._lock:
+            os.fdatasync(self._fd)
+            os.close(self._fd)
+            os.close(self._lock_fd)
+
+    def duplicate_fd(self) -> tuple[int, int]:
+        """A descriptor of the current segment, to be closed by the caller, and the last number written."""
+        with self._lock:
+            return os.dup(self._fd), self.last_seq
+
+    def _write(self, data: bytes, last_seq: int) -> None:
+        """One system call, under the lock; what was written in part is undone."""
+        if self._size >= self._segment_bytes:
+            self._roll()
+        if len(data) > self._room:
+            raise Refused(Reason.SPOOL_FULL, "the spool is full; try again later")
+        try:
+            written = os.write(self._fd, data)
+        except OSError as error:
+            self._undo()
+            raise _disk_error(error) from error
+        if written != len(data):
+            self._undo()
+            raise Refused(Reason.SPOOL_FULL, "the disk of the spool is full; try again later")
+        self._size += written
+        self._room -= written
+        self.last_seq = last_seq
+
+    def _undo(self) -> None:
+        try:
+            os.ftruncate(self._fd, self._size)
+        except OSError:
+            self._size = (
+                self._segment_bytes
+            )  # the torn frame stays for the reader to skip; a fresh segment follows
+
+    def _roll(self) -> None:
+        old = self._fd
+        try:
+            if self._synced:
+                os.fdatasync(old)
+            self._fd = self._open_segment()
+        except OSError as error:
+            raise _disk_error(error) from error
+        os.close(old)
+
+    def _open_segment(self) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        fd = os.open(segment_path(self.folder, self.last_seq + 1), flags, 0o600)
+        if self._synced:
+            _sync_folder(self.folder)
+        self._size = os.fstat(fd).st_size
+        return fd
+
+    def _watch_room(self) -> None:
+        while not self._stop.wait(ROOM_CHECK_S):
+            with self._lock:
+                self._room = self._max_bytes - waiting_bytes(self.folder)
+
+
+class _GroupCommit:
+    """One thread syncs the segment for all who wait: each waits for a sync that began after its write."""
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+        lock = threading.Lock()
+        self._wanted = threading.Condition(lock)
+        self._done = threading.Condition(lock)
+        self._wanted_seq = 0
+        self._synced_seq = 0
+        self._failed_seq = 0
+        self._stop = False
+        self._thread = threading.Thread(target=self._run, name="spool-sync", daemon=True)
+        self._thread.start()
+
+    def wait(self, seq: int) -> None:
+        """Raises Unavailable where the disk did not confirm: the sender must try again."""
+        with self._done:
+            self._wanted_seq = max(self._wanted_seq, seq)
+            self._wanted.notify()
+            in_time = self._done.wait_for(lambda: self._synced_seq >= seq, timeout=SYNC_TIMEOUT_S)
+            if not in_time or seq <= self._failed_seq:
+                raise Unavailable("spool", "the disk did not confirm the write")
+
+    def close(self) -> None:
+        with self._wanted:
+            self._stop = True
+            self._wanted.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._wanted:
+                self._wanted.wait_for(lambda: self._stop or self._wanted_seq > self._synced_seq)
+                if self._wanted_seq <= self._synced_seq:
+                    return
+            seq, confirmed = self._sync()
+            with self._done:
+                self._synced_seq = seq
+                if not confirmed:
+                    self._failed_seq = seq
+                self._done.notify_all()
+
+    def _sync(self) -> tuple[int, bool]:
+        fd, seq = self._spool.duplicate_fd()
+        try:
+            os.fdatasync(fd)
+        except OSError:
+            return seq, False
+        finally:
+            os.close(fd)
+        return seq, True
+
+
+def _create(folder: Path) -> int:
+    """Under another name until the lock is held: a shipper must never see a living spool unlocked."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = folder.with_name(f".new-{folder.name}")
+    fresh.mkdir()
+    lock_fd = os.open(fresh / WRITER_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(lock_fd, fcntl.LOCK_EX)
+    fresh.rename(folder)
+    _sync_folder(folder.parent)
+    return lock_fd
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _disk_error(error: OSError) -> RecountError:
+    if error.errno in DISK_FULL:
+        return Refused(Reason.SPOOL_FULL, "the disk of the spool is full; try again later")
+    return Unavailable("spool", os.strerror(error.errno or 0))

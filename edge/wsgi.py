@@ -1,0 +1,120 @@
+"""The fast path: `POST /v1/events` and `GET /p.gif` without a framework; everything else goes to Flask."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any, Final
+from urllib.parse import unquote_plus
+
+from edge import answers
+from edge.bodies import read_body
+from edge.client import Proxies
+from edge.client_event import from_query, parse_body
+from edge.door import Door
+from edge.policy import Asked
+from edge.server import WsgiApp
+from edge.tally import Histogram
+from recount.errors import Refused, Unavailable
+from recount.event import BODY_BATCH_MAX_BYTES, SourceKind
+from recount.reasons import Reason
+
+Environ = dict[str, Any]
+StartResponse = Callable[[str, answers.Headers], Any]
+
+QUERY_MAX_CHARS: Final = 16_384
+CACHED_VALUES: Final = 16_384
+BEARER: Final = "Bearer "
+
+
+class Front:
+    """The WSGI callable of an ingest. `slow_max` requests at a time may wait for their bodies."""
+
+    def __init__(self, door: Door, app: WsgiApp, proxies: Proxies, *, slow_max: int) -> None:
+        self._door = door
+        self._app = app
+        self._address_of = proxies.client_address
+        self._bodies = threading.Semaphore(slow_max)
+        self._unquote = lru_cache(CACHED_VALUES)(unquote_plus)
+        self.pixel_seconds = Histogram()
+        self.events_seconds = Histogram()
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        method = environ["REQUEST_METHOD"]
+        started = time.perf_counter()
+        if path == "/v1/events" and method == "POST":
+            body = self._events(environ, start_response)
+            self.events_seconds.observe(time.perf_counter() - started)
+            return body
+        if path == "/p.gif" and method == "GET":
+            body = self._pixel(environ, start_response)
+            self.pixel_seconds.observe(time.perf_counter() - started)
+            return body
+        return self._app(environ, start_response)
+
+    def _pixel(self, environ: Environ, start_response: StartResponse) -> list[bytes]:
+        try:
+            fields = self._fields(environ["QUERY_STRING"])
+            if "name" in fields:
+                fields["kind"] = "event"
+            if "url" not in fields and "HTTP_REFERER" in environ:
+                fields["url"] = environ["HTTP_REFERER"]  # the page that holds the image
+            self._door.take(self._asked(environ, "pixel"), from_query(fields))
+        except (Refused, Unavailable) as error:
+            refused = answers.as_refused(error)
+            self._door.count_drop(refused.reason)
+            start_response("200 OK", answers.refusal(refused, answers.GIF_HEADERS))
+        else:
+            start_response("200 OK", answers.GIF_HEADERS)
+        return [answers.GIF]
+
+    def _events(self, environ: Environ, start_response: StartResponse) -> list[bytes]:
+        try:
+            asked = self._asked(environ, "tracker")
+            sent = parse_body(self._body(environ))
+            if isinstance(sent, list):
+                status, headers, body = answers.batch(self._door.take_all(asked, sent))
+            else:
+                self._door.take(asked, sent)
+                status, headers, body = "202 Accepted", answers.JSON_HEADERS, answers.ONE_ACCEPTED
+        except (Refused, Unavailable) as error:
+            refused = answers.as_refused(error)
+            self._door.count_drop(refused.reason)
+            status, headers, body = answers.single_refusal(refused)
+        start_response(status, headers)
+        return [body]
+
+    def _body(self, environ: Environ) -> bytes:
+        """Senders that dawdle over their bodies hold a thread each: never all of them."""
+        if not self._bodies.acquire(blocking=False):
+            raise Refused(Reason.UNAVAILABLE, "too many unfinished requests; try again later")
+        try:
+            return read_body(environ, BODY_BATCH_MAX_BYTES)
+        finally:
+            self._bodies.release()
+
+    def _asked(self, environ: Environ, source_kind: SourceKind) -> Asked:
+        get = environ.get
+        authorization = get("HTTP_AUTHORIZATION", "")
+        return Asked(
+            time.time_ns() // 1_000_000,
+            self._address_of(environ),
+            get("HTTP_USER_AGENT", ""),
+            source_kind,
+            authorization[len(BEARER) :].strip() if authorization.startswith(BEARER) else "",
+            get("HTTP_DNT") == "1" or get("HTTP_SEC_GPC") == "1",
+        )
+
+    def _fields(self, query: str) -> dict[str, str]:
+        if len(query) > QUERY_MAX_CHARS:
+            raise Refused(Reason.TOO_LARGE, f"a query has at most {QUERY_MAX_CHARS} characters")
+        if not query.isascii():
+            query = query.encode("latin-1", "replace").decode("utf-8", "replace")
+        fields = {}
+        for pair in query.split("&"):
+            name, _, value = pair.partition("=")
+            fields[name] = self._unquote(value) if "%" in value or "+" in value else value
+        return fields
