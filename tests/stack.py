@@ -35,7 +35,7 @@ class TestStack:
 
     @cached_property
     def stack(self) -> Stack:
-        return Stack(self.manifest)
+        return Stack(self.manifest, with_parent=True)
 
     @property
     def settings(self) -> Settings:

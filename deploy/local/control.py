@@ -52,16 +52,20 @@ class Control:
             return False
         return True
 
-    def start_supervisor(self, manifest: Manifest) -> None:
-        """Start the supervisor in the background and wait until it answers. Raises SetupError."""
+    def start_supervisor(self, manifest: Manifest, *, with_parent: bool = False) -> None:
+        """Start the supervisor in the background and wait until it answers. Raises SetupError.
+
+        With `with_parent` the stack ends when this process does.
+        """
         self._layout.make()
         leftovers.end(leftovers.processes_of(self._layout.state))
         manifest.save(self._layout)
         log = self._layout.log(SUPERVISOR)
+        options = ["--with-parent"] if with_parent else []
         with log.open("ab") as output:
             env = {**environment(self._layout, manifest), leftovers.PART_VARIABLE: SUPERVISOR}
             process = subprocess.Popen(
-                [sys.executable, "-m", "deploy.local.supervise", str(self._layout.state)],
+                [sys.executable, "-m", "deploy.local.supervise", str(self._layout.state), *options],
                 cwd=ROOT,
                 env=env,
                 stdin=subprocess.DEVNULL,

@@ -74,8 +74,7 @@ def holder_of(port: int) -> str:
     except psutil.AccessDenied:
         return "a program of another user"
     for connection in connections:
-        listening = connection.status == psutil.CONN_LISTEN and connection.laddr
-        if listening and connection.laddr.port == port and connection.pid:
+        if connection.status == psutil.CONN_LISTEN and connection.pid and port in connection.laddr[1:]:
             try:
                 return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
             except psutil.NoSuchProcess:

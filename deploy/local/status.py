@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import psutil
 
@@ -84,30 +83,34 @@ def consumer_lag(settings: Settings) -> dict[str, int]:
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient
 
+    from recount import kafka
+
     admin = AdminClient({"bootstrap.servers": settings.kafka, "log_level": 0})
     try:
         groups = admin.list_consumer_groups(request_timeout=KAFKA_TIMEOUT_S).result(KAFKA_TIMEOUT_S).valid
-        names = sorted(group.group_id for group in groups)
-        with ThreadPoolExecutor(max_workers=8) as pool:
-            return dict(zip(names, pool.map(lambda name: _lag_of(admin, name), names), strict=True))
-    except KafkaException:
+        ends = kafka.offset_ranges(settings, kafka.source_partitions(settings))
+        lags = {group.group_id: _lag_of(settings, group.group_id, ends) for group in groups}
+    except (KafkaException, RecountError):
         return {}
+    return {name: lag for name, lag in sorted(lags.items()) if lag is not None}
 
 
-def _lag_of(admin: Any, group: str) -> int:
-    from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel
-    from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
+def _lag_of(settings: Settings, group: str, ends: Mapping[tuple[str, int], tuple[int, int]]) -> int | None:
+    """None for a group that commits nothing.
 
-    limit: dict[str, Any] = {"request_timeout": KAFKA_TIMEOUT_S}
-    asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], **limit)
-    committed = [p for p in asked[group].result(KAFKA_TIMEOUT_S).topic_partitions if p.offset >= 0]
-    if not committed:
-        return 0
-    latest: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-    wanted = dict.fromkeys(committed, latest)
-    ends = admin.list_offsets(wanted, isolation_level=IsolationLevel.READ_UNCOMMITTED, **limit)
-    end_of = {(p.topic, p.partition): answer.result(KAFKA_TIMEOUT_S).offset for p, answer in ends.items()}
-    return sum(max(0, end_of[p.topic, p.partition] - p.offset) for p in committed)
+    A consumer that never joins is asked: the admin client's call crashes while Kafka still loads the group.
+    """
+    from confluent_kafka import TopicPartition
+
+    from recount import kafka
+
+    client = kafka.consumer(settings, group)
+    try:
+        committed = client.committed([TopicPartition(*place) for place in ends], timeout=KAFKA_TIMEOUT_S)
+    finally:
+        client.close()
+    known = [p for p in committed if p.offset >= 0]
+    return sum(max(0, ends[p.topic, p.partition][1] - p.offset) for p in known) if known else None
 
 
 def newest_published_hour(settings: Settings) -> str | None:

@@ -17,6 +17,7 @@ from typing import Any, Final
 from circus.arbiter import Arbiter
 from circus.exc import ConflictError
 from circus.watcher import Watcher
+from tornado.ioloop import PeriodicCallback
 
 from deploy.local import leftovers
 from deploy.local.layout import ROOT, Layout, Manifest, load_manifest
@@ -25,6 +26,7 @@ from recount.errors import SetupError
 
 STOP_WITHIN_S: Final = 10.0
 CHECK_EVERY_S: Final = 0.5
+PARENT_CHECK_MS: Final = 1000
 LOG_MAX_BYTES: Final = 10 * 1024 * 1024
 LOG_BACKUPS: Final = 2
 
@@ -111,7 +113,21 @@ def main() -> None:
     if manifest is None:
         raise SetupError("stack", f"{layout.manifest} is missing", "start with `recount up`")
     (layout.state / "dagster").mkdir(exist_ok=True)
-    arbiter(layout, manifest).start()
+    supervisor = arbiter(layout, manifest)
+    if "--with-parent" in sys.argv[2:]:
+        _end_with_parent()
+    supervisor.start()
+
+
+def _end_with_parent() -> None:
+    """For tests: the stack goes when the process that started it goes, however that ended."""
+    parent = os.getppid()
+
+    def check() -> None:
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    PeriodicCallback(check, PARENT_CHECK_MS).start()
 
 
 if __name__ == "__main__":

@@ -54,7 +54,11 @@ class Silent:
 class Stack:
     """One stack: the manifest it runs with, its supervisor, and the order in which its parts start."""
 
-    def __init__(self, manifest: Manifest, reporter: Reporter | None = None) -> None:
+    def __init__(
+        self, manifest: Manifest, reporter: Reporter | None = None, *, with_parent: bool = False
+    ) -> None:
+        """With `with_parent` what it starts ends when this process does, however that happens."""
+        self._with_parent = with_parent
         self.manifest = manifest
         self.settings = manifest.settings
         self.layout = Layout.of(self.settings)
@@ -78,7 +82,7 @@ class Stack:
             self._fetch(missing)
             try:
                 if fresh:
-                    self.control.start_supervisor(self.manifest)
+                    self.control.start_supervisor(self.manifest, with_parent=self._with_parent)
                 self._start(wanted)
             except (SetupError, KeyboardInterrupt):
                 self.control.quit() if fresh else self._stop(missing)
