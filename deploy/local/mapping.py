@@ -156,14 +156,14 @@ class Poller:
             if outcome.ok:
                 self._failing_since = None
                 continue
-            if self._used_up(failures) and self._give_up(piece, outcome):
-                continue
-            self._pause(failures)
-            if self.mapping.bisect and len(piece) > 1:
+            if self.mapping.bisect and len(piece) > 1:  # as on Lambda, halving uses up no try
                 half = len(piece) // 2
-                pieces += [(piece[half:], failures), (piece[:half], failures)]
+                pieces += [(piece[half:], 0), (piece[:half], 0)]
+            elif self._used_up(failures) and self._give_up(piece, outcome):
+                continue
             else:
                 pieces.append((piece, failures + 1))
+            self._pause(failures)
         return True
 
     def _invoke(self, piece: Sequence[Message]) -> Outcome:
