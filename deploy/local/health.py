@@ -58,8 +58,10 @@ def check(
         return Health(part.name, False, part.port, str(error))
     except httpx.HTTPError as error:
         return Health(part.name, False, part.port, f"does not answer ({type(error).__name__})")
-    several = f", {len(running.pids)} instances" if len(running.pids) > 1 else ""
-    return Health(part.name, True, part.port, f"pid {', '.join(map(str, sorted(running.pids)))}{several}")
+    detail = f"pid {', '.join(map(str, sorted(running.pids)))}"
+    if len(asked) > 1:
+        detail += f"; {len(asked)} instances, ports {', '.join(map(str, asked))}"
+    return Health(part.name, True, part.port, detail)
 
 
 def _get(settings: Settings, port: int, path: str) -> httpx.Response:

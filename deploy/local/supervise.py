@@ -17,6 +17,7 @@ from typing import Any, Final
 from circus.arbiter import Arbiter
 from circus.exc import ConflictError
 from circus.watcher import Watcher
+from tornado import gen
 from tornado.ioloop import PeriodicCallback
 
 from deploy.local import leftovers
@@ -57,6 +58,17 @@ def python_path() -> list[str]:
     return [str(folder) for folder in (ROOT, ROOT / "src") if folder.is_dir()]
 
 
+class PartWatcher(Watcher):  # type: ignore[misc] # circus has no types
+    """Scales down from the highest worker number, so that the first instance keeps its well-known port."""
+
+    @gen.coroutine
+    def manage_processes(self) -> Any:
+        for process in sorted(self.processes.values(), key=lambda p: p.wid)[self.numprocesses :]:
+            if (yield self.kill_process(process)):
+                self.processes.pop(process.pid, None)
+        yield super().manage_processes()
+
+
 def watcher(part: Part, layout: Layout, env: dict[str, str]) -> Watcher:
     def end_orphans(watcher: Watcher, **_: Any) -> bool:
         alive = [pid for pid, process in watcher.processes.items() if process.is_alive()]
@@ -70,7 +82,7 @@ def watcher(part: Part, layout: Layout, env: dict[str, str]) -> Watcher:
         "backup_count": LOG_BACKUPS,
     }
     command, *arguments = part.command()
-    return Watcher(
+    return PartWatcher(
         part.name,
         command,
         args=arguments,

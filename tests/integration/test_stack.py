@@ -19,7 +19,7 @@ from deploy.local import leftovers
 from deploy.local.layout import Manifest
 from deploy.local.parts import Part, Probe, Wave
 from deploy.local.ports import free_settings
-from deploy.local.preflight import check_memory, check_ports
+from deploy.local.preflight import check_memory, check_ports, port_is_free
 from deploy.local.up import Stack
 from recount.errors import SetupError
 from tests.stack import TestStack
@@ -82,6 +82,32 @@ def test_a_killed_part_comes_back(stack_parts: TestStack, cloudwatch: str) -> No
     )
     stack_parts.stack.up(["cloudwatch"])
     assert len(stack_parts.stack.control.running()["cloudwatch"].pids) == 1
+
+
+def test_instances_are_scaled_in_place_and_the_first_keeps_its_port(stack_parts: TestStack) -> None:
+    stack_parts.need("ingest")
+    stack = stack_parts.stack
+    first = stack_parts.settings.ingest_port
+    before = stack.control.running()["ingest"].pids
+    stack.scale("ingest", 3)
+    try:
+        wait_until(lambda: all(not port_is_free("127.0.0.1", first + i) for i in range(3)), "three listening")
+        assert set(before) < set(stack.control.running()["ingest"].pids)
+        detail = next(p["detail"] for p in stack_parts.status["parts"] if p["name"] == "ingest")
+        assert f"ports {first}, {first + 1}, {first + 2}" in detail
+    finally:
+        stack.scale("ingest", 1)
+    wait_until(lambda: stack.control.running()["ingest"].pids == before, "the first one left")
+    wait_until(lambda: port_is_free("127.0.0.1", first + 2), "the last one's end")
+
+
+def test_a_part_that_is_killed_with_its_children_alive_gets_its_port_back(stack_parts: TestStack) -> None:
+    stack_parts.need("cloudwatch")
+    (parent,) = stack_parts.stack.control.running()["cloudwatch"].pids
+    children = psutil.Process(parent).children(recursive=True)
+    os.kill(parent, signal.SIGKILL)
+    wait_until(lambda: not any(child.is_running() for child in children), "the end of what it left behind")
+    stack_parts.stack.up(["cloudwatch"])
 
 
 def test_up_again_keeps_what_runs(stack_parts: TestStack, kafka: str) -> None:
