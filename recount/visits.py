@@ -1,9 +1,9 @@
 """Cuts events into visits with the carry of the time before, never looking ahead.
 
-A visit is a visitor's events on one site with no silence of 30 minutes between them, at most 12 hours long. The
-same `cut` serves an hour of the archive and a micro-batch of the live path: whatever it is not yet sure of stays
-in the carry, and the next call goes on from there. Cutting reads raw facts only, so it is never redone when an
-interpretation changes.
+A visit is a visitor's events on one site with no silence of 30 minutes between them, at most 12 hours long.
+The same `cut` serves an hour of the archive and a micro-batch of the live path: whatever it is not yet sure
+of stays in the carry, and the next call goes on from there. Cutting reads raw facts only, so it is never
+redone when an interpretation changes.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ ENTRY_FACTS: Final = ("url", "referrer", "ua", "lang", "screen", "country", "reg
 
 ENTRY_SCHEMA: Final[dict[str, pl.DataType]] = {f"entry_{fact}": pl.String() for fact in ENTRY_FACTS}
 
-# What each archived event knows of its visit. `position` counts the events of the visit from 1, `pageviews_before`
-# and `events_before` (custom events) what came before this one.
+# What each archived event knows of its visit. `position` counts the events of the visit from 1,
+# `pageviews_before` and `events_before` (custom events) what came before this one.
 VISIT_SCHEMA: Final[dict[str, pl.DataType]] = {
     "visit_start": pl.Int64(),
     "position": pl.UInt32(),
@@ -64,8 +64,9 @@ _Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Cut:
-    """`events` (ARCHIVE_SCHEMA, sorted by site, visitor, ts, received, spool, seq), `ends` (VISIT_END_SCHEMA) and
-    `carry` (CARRY_SCHEMA), both sorted by site, visitor, start. The carry has one visit a visitor at most."""
+    """`events` (ARCHIVE_SCHEMA, sorted by site, visitor, ts, received, spool, seq), `ends`
+    (VISIT_END_SCHEMA) and `carry` (CARRY_SCHEMA), both sorted by site, visitor, start. The carry has one
+    visit a visitor at most."""
 
     events: pl.DataFrame
     ends: pl.DataFrame
@@ -84,9 +85,10 @@ def end_at() -> pl.Expr:
 def cut(events: pl.DataFrame, carry: pl.DataFrame | None, until_ms: int) -> Cut:
     """Visits of `events` (EVENT_SCHEMA, without repeats, in any order), going on from `carry`.
 
-    Every event before `until_ms` is expected to be here or in the carry: visits whose silence ran out by then are
-    ended. An event that comes late (live only) joins the open visit of its visitor if it lies within it or less
-    than 30 minutes before its start; what is older than that is a visit of its own that ends at once.
+    Every event before `until_ms` is expected to be here or in the carry: visits whose silence ran out by
+    then are ended. An event that comes late (live only) joins the open visit of its visitor if it lies
+    within it or less than 30 minutes before its start; what is older than that is a visit of its own that
+    ends at once.
     """
     open_visits = empty_carry() if carry is None else carry
     if events.is_empty():
@@ -124,8 +126,8 @@ class _Runs:
 
 @dataclass(frozen=True)
 class _Visits:
-    """Arrays over the visits found. first, last: rows of the ordered events; goes_on: row of the open visit it
-    continues or -1; start: its first moment; of_event: the visit of each ordered event."""
+    """Arrays over the visits found. first, last: rows of the ordered events; goes_on: row of the open visit
+    it continues or -1; start: its first moment; of_event: the visit of each ordered event."""
 
     first: _Ints
     last: _Ints
@@ -137,7 +139,9 @@ class _Visits:
 def _ordered(events: pl.DataFrame) -> tuple[pl.DataFrame, _Flags]:
     """The events by (site, visitor, ts, received, spool, seq), and where a visitor begins."""
     ordered = events.sort("site", "visitor", "ts", "received", "spool", "seq")
-    changes = ordered.select((pl.col("site") != pl.col("site").shift()) | (pl.col("visitor") != pl.col("visitor").shift()))
+    changes = ordered.select(
+        (pl.col("site") != pl.col("site").shift()) | (pl.col("visitor") != pl.col("visitor").shift())
+    )
     return ordered, changes.to_series().fill_null(True).to_numpy()
 
 
@@ -184,7 +188,8 @@ def _visits(ordered: pl.DataFrame, runs: _Runs, open_visits: pl.DataFrame) -> _V
 
 
 def _break_long(opens: _Flags, moment: _Ints, visits: _Visits, visit: np.intp) -> None:
-    """Opens a new visit at each event that lies 12 hours or more after the start; few visits are that long."""
+    """Opens a new visit at each event that lies 12 hours or more after the start; few visits are that
+    long."""
     start, row, end = int(visits.start[visit]), int(visits.first[visit]), int(visits.last[visit]) + 1
     while True:
         row += int(np.searchsorted(moment[row:end], start + VISIT_MAX_MS))
@@ -277,7 +282,8 @@ def _exit_urls(ordered: pl.DataFrame, visits: _Visits, open_visits: pl.DataFrame
 
 
 def _finish(events: pl.DataFrame, newest: pl.DataFrame, over: pl.DataFrame, until_ms: int) -> Cut:
-    """`newest` are the visits that may still go on if their silence has not run out, `over` those that cannot."""
+    """`newest` are the visits that may still go on if their silence has not run out, `over` those that
+    cannot."""
     newest, over = newest.with_columns(end_at()), over.with_columns(end_at())
     runs_out = pl.col("end_at") <= until_ms
     ends = pl.concat([over, newest.filter(runs_out)])
