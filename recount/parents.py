@@ -19,6 +19,7 @@ from recount.ids import new_id
 from recount.keys import site_slot
 from recount.periods import month_days
 from recount.rebuild import DEFAULT_ZONE, day_rollup, days_of_hour, hours_of_day, month_rollup
+from recount.rollup import Rollup
 from recount.store.candidates import Candidates
 from recount.store.catalog import Site
 from recount.store.provenance import Kind, Provenance, period_key
@@ -181,7 +182,8 @@ class Parents:
         return reads, children
 
     def _make_day(self, reads: Reads, day: str, zones: Mapping[str, str]) -> Counted:
-        return day_rollup(self._candidates.read_counted(reads), day, zones)
+        hours = self._candidates.read_counted(reads)
+        return counted.with_counts(day_rollup(Rollup(hours.rows, hours.revenue), day, zones))
 
     def _make_month(self, reads: Reads, month: str, zones: Mapping[str, str]) -> Counted:
         """Only sites with first-party ids need the visitor sets of their days."""

@@ -9,9 +9,10 @@ import polars as pl
 
 from recount import counted
 from recount.counted import Counted
-from recount.periods import HOUR_MS, day_of, day_span_ms, hour_start_ms, hours_between
+from recount.periods import HOUR_MS, QUARTER_MS, day_of, day_span_ms, hour_start_ms, hours_between
 from recount.rollup import REVENUE_SCHEMA, ROLLUP_SCHEMA, SERIES, TOTAL, Rollup, merge
 
+HOURS: Final = "hours"
 DEFAULT_ZONE: Final = "UTC"  # of a site that the catalog no longer knows
 
 
@@ -26,15 +27,16 @@ def hours_of_day(day: str, zone: str) -> list[str]:
     return list(hours_between(*day_span_ms(day, zone)))
 
 
-def day_rollup(hours: Counted, day: str, zones: Mapping[str, str]) -> Counted:
-    """The day of each site (its zone in `zones`), from the rows of the hours that overlap it.
+def day_rollup(parts: Rollup, day: str, zones: Mapping[str, str], until_ms: int | None = None) -> Rollup:
+    """The day of each site (its zone in `zones`), from rows of hours, of live buckets, or of the day itself.
 
-    Dimensions are at the first moment of the day, the series keeps its quarter hours inside.
+    Dimensions are at the first moment of the day, with the series of quarter hours inside, and of hours
+    (HOURS, counted from the day's beginning). Rows outside of the day, or from `until_ms` on, are left out.
     """
-    spans = _spans(day, zones)
-    rows = _within(hours.rows.select(*ROLLUP_SCHEMA), spans, ROLLUP_SCHEMA)
-    revenue = _within(hours.revenue, spans, REVENUE_SCHEMA)
-    return counted.with_counts(merge([Rollup(rows, revenue)], regroup=pl.col("at")))
+    spans = _spans(day, zones, until_ms)
+    rows = _within(parts.rows.filter(pl.col("dimension") != HOURS), spans).select(*ROLLUP_SCHEMA)
+    revenue = _within(parts.revenue.filter(pl.col("dimension") != HOURS), spans).select(*REVENUE_SCHEMA)
+    return merge([Rollup(rows, revenue)], regroup=pl.col("at"))
 
 
 def month_rollup(days: Counted, month: str, zones: Mapping[str, str]) -> Counted:
@@ -45,7 +47,7 @@ def month_rollup(days: Counted, month: str, zones: Mapping[str, str]) -> Counted
     """
     firsts = _spans(f"{month}-01", zones).select("site", "start")
     series = days.rows.filter(pl.col("dimension") == TOTAL).with_columns(dimension=pl.lit(SERIES))
-    others = days.rows.filter(pl.col("dimension") != SERIES)
+    others = days.rows.filter(~pl.col("dimension").is_in([SERIES, HOURS]))
     rows = pl.concat([_at_start(others, firsts), series])
     revenue = _revenue_of_month(days.revenue, firsts)
     has_sets = pl.col("visitors").is_not_null()
@@ -61,7 +63,7 @@ def month_rollup(days: Counted, month: str, zones: Mapping[str, str]) -> Counted
 
 def _revenue_of_month(revenue: pl.DataFrame, firsts: pl.DataFrame) -> pl.DataFrame:
     series = revenue.filter(pl.col("dimension") == TOTAL).with_columns(dimension=pl.lit(SERIES))
-    return pl.concat([_at_start(revenue.filter(pl.col("dimension") != SERIES), firsts), series])
+    return pl.concat([_at_start(revenue.filter(~pl.col("dimension").is_in([SERIES, HOURS])), firsts), series])
 
 
 def _at_start(rows: pl.DataFrame, firsts: pl.DataFrame) -> pl.DataFrame:
@@ -69,15 +71,22 @@ def _at_start(rows: pl.DataFrame, firsts: pl.DataFrame) -> pl.DataFrame:
     return placed.with_columns(pl.col("start").alias("at")).select(rows.columns)
 
 
-def _within(rows: pl.DataFrame, spans: pl.DataFrame, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
-    """Rows of the sites' days only; all but the series at the first moment of the day."""
-    placed = rows.join(spans, on="site", how="inner", maintain_order="left")
-    inside = placed.filter((pl.col("at") >= pl.col("start")) & (pl.col("at") < pl.col("end")))
-    at = pl.when(pl.col("dimension") == SERIES).then(pl.col("at")).otherwise(pl.col("start")).alias("at")
-    return inside.with_columns(at).select(*schema)
+def _within(rows: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
+    """Rows of the sites' days only, each at the bucket of the day that it belongs to."""
+    start, at = pl.col("start"), pl.col("at")
+    inside = rows.join(spans, on="site", how="inner").filter((at >= start) & (at < pl.col("end")))
+    series = inside.filter(pl.col("dimension") == SERIES)
+    return pl.concat(
+        [
+            inside.filter(pl.col("dimension") != SERIES).with_columns(at=start),
+            series.with_columns(at=at - at % QUARTER_MS),
+            series.with_columns(at=at - (at - start) % HOUR_MS, dimension=pl.lit(HOURS)),
+        ]
+    )
 
 
-def _spans(day: str, zones: Mapping[str, str]) -> pl.DataFrame:
+def _spans(day: str, zones: Mapping[str, str], until_ms: int | None = None) -> pl.DataFrame:
     by_zone = {zone: day_span_ms(day, zone) for zone in set(zones.values())}
     rows = [(site, *by_zone[zone]) for site, zone in zones.items()]
-    return pl.DataFrame(rows, schema={"site": pl.String, "start": pl.Int64, "end": pl.Int64}, orient="row")
+    spans = pl.DataFrame(rows, schema={"site": pl.String, "start": pl.Int64, "end": pl.Int64}, orient="row")
+    return spans if until_ms is None else spans.with_columns(pl.col("end").clip(upper_bound=until_ms))

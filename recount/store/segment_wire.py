@@ -26,7 +26,7 @@ KNOWN_DIMENSIONS: Final = (
     *("total", "series", "page", "entry_page", "exit_page", "hostname", "source", "referrer", "channel"),
     *("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "country", "region", "device"),
     *("browser", "browser_version", "os", "os_version", "language", "screen", "event", "goal", "outbound"),
-    *("download", "verdict"),
+    *("download", "verdict", "hours"),
 )
 # Append only too: columns are stored by their place.
 COLUMNS: Final = (
