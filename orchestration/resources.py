@@ -14,11 +14,15 @@ from orchestration.spools import DirectorySpools, Spools
 from orchestration.steps.completeness import Proven
 from recount.discovery import FileDirectory
 from recount.kafka import producer
+from recount.publish import Publisher
 from recount.quarantine import DeadLetter, send
 from recount.settings import Settings
 from recount.store.archive import Archive
+from recount.store.candidates import Candidates
 from recount.store.catalog import Catalog
+from recount.store.manifests import Manifests
 from recount.store.raw import RawStore
+from recount.store.segments import SegmentStore
 from recount.store.tables import Tables, open_tables
 
 
@@ -41,6 +45,26 @@ class Workplace:
     @cached_property
     def archive(self) -> Archive:
         return Archive(self.settings.archive_root)
+
+    @cached_property
+    def candidates(self) -> Candidates:
+        return Candidates(self.settings.archive_root)
+
+    @cached_property
+    def manifests(self) -> Manifests:
+        return Manifests(self.tables.manifests)
+
+    @cached_property
+    def publisher(self) -> Publisher:
+        return Publisher(
+            self.candidates,
+            SegmentStore(self.tables.rollups, self.settings.site_slots),
+            self.manifests,
+            self.catalog.sites,
+            site_slots=self.settings.site_slots,
+            top_values=self.settings.top_values,
+            now_ms=self.now_ms,
+        )
 
     @cached_property
     def catalog(self) -> Catalog:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import httpx
 import msgspec
@@ -11,7 +11,7 @@ import msgspec
 from recount.discovery import Directory, Instance
 
 TIMEOUT_S: Final = 2.0
-SERVICES: Final = {"shipper": "/v1/spools", "ingest": "/v1/spool"}
+_Answer = TypeVar("_Answer")
 
 
 class SpoolReport(msgspec.Struct, frozen=True):
@@ -21,7 +21,7 @@ class SpoolReport(msgspec.Struct, frozen=True):
     """
 
     spool: str
-    shipped_seq: int = 0
+    shipped_seq: int | None = None
     oldest_unshipped_ms: int | None = None
     silent: bool = False
 
@@ -34,31 +34,43 @@ class Spools(Protocol):
         ...
 
 
+class _Spools(msgspec.Struct, frozen=True):
+    spools: list[SpoolReport]
+
+
 @dataclass(frozen=True)
 class DirectorySpools:
-    """The spools of the instances in the directory."""
+    """The spools that the shippers and the ingest instances in the directory know of."""
 
     directory: Directory
 
     def reports(self) -> list[SpoolReport]:
+        reports = [r for i in self.directory.instances("shipper") for r in _of_shipper(i)]
+        reports += [_of_ingest(i) for i in self.directory.instances("ingest")]
         found: dict[str, SpoolReport] = {}
-        for service, path in SERVICES.items():
-            for instance in self.directory.instances(service):
-                for report in _ask(instance, path):
-                    found[report.spool] = _worse(found.get(report.spool), report)
+        for report in reports:
+            found[report.spool] = _worse(found.get(report.spool), report)
         return [found[spool] for spool in sorted(found)]
 
 
-def _ask(instance: Instance, path: str) -> list[SpoolReport]:
-    silent = [SpoolReport(instance.meta.get("spool", instance.id), silent=True)]
+def _of_shipper(instance: Instance) -> list[SpoolReport]:
+    answer = _get(instance.url + "/v1/spools", _Spools)
+    return [SpoolReport(instance.id, silent=True)] if answer is None else answer.spools
+
+
+def _of_ingest(instance: Instance) -> SpoolReport:
+    silent = SpoolReport(instance.meta.get("spool", instance.id), silent=True)
+    return _get(instance.url + "/v1/spool", SpoolReport) or silent
+
+
+def _get(url: str, kind: type[_Answer]) -> _Answer | None:
+    """None where there is no usable answer: the cut then waits, and calls the spool pending in the end."""
     try:
-        answer = httpx.get(instance.url + path, timeout=TIMEOUT_S, trust_env=False)
-        if answer.status_code != httpx.codes.OK:
-            return silent
-        body = msgspec.json.decode(answer.content, type=list[SpoolReport] | SpoolReport)
+        answer = httpx.get(url, timeout=TIMEOUT_S, trust_env=False)
+        answer.raise_for_status()
+        return msgspec.json.decode(answer.content, type=kind)
     except (httpx.HTTPError, msgspec.MsgspecError):
-        return silent
-    return body if isinstance(body, list) else [body]
+        return None
 
 
 def _worse(one: SpoolReport | None, other: SpoolReport) -> SpoolReport:
@@ -68,4 +80,5 @@ def _worse(one: SpoolReport | None, other: SpoolReport) -> SpoolReport:
     if one.silent:
         return one
     moments = [r.oldest_unshipped_ms for r in (one, other) if r.oldest_unshipped_ms is not None]
-    return SpoolReport(one.spool, min(one.shipped_seq, other.shipped_seq), min(moments, default=None))
+    shipped = [r.shipped_seq for r in (one, other) if r.shipped_seq is not None]
+    return SpoolReport(one.spool, min(shipped, default=None), min(moments, default=None))

@@ -43,11 +43,15 @@ class Deduplicated:
 
 @dataclass(frozen=True)
 class Archived:
-    """A sealed generation, and the neighbouring hours that would come out differently now."""
+    """A sealed generation.
+
+    `beaten`: neighbouring hours that would come out differently now. `fresh_events`: how many of the raw
+    events lie at or above the offsets that the archiver was told to count from.
+    """
 
     info: ArchiveInfo
     beaten: frozenset[str]
-    raw_events: int
+    fresh_events: int
 
 
 def deduplicate(events: pl.DataFrame, margins: pl.DataFrame) -> Deduplicated:
@@ -72,11 +76,21 @@ def deduplicate(events: pl.DataFrame, margins: pl.DataFrame) -> Deduplicated:
 class Archiver:
     """Archives hours, best in ascending order: neighbours stay in memory from one hour to the next."""
 
-    def __init__(self, raw: RawStore, archive: Archive, cut: Offsets, *, slots: int, run: str) -> None:
+    def __init__(
+        self,
+        raw: RawStore,
+        archive: Archive,
+        cut: Offsets,
+        *,
+        slots: int,
+        run: str,
+        fresh_from: Offsets | None = None,
+    ) -> None:
         self._raw, self._archive = raw, archive
         self._cut, self._slots, self._run = cut, slots, run
+        self._fresh_from = fresh_from or {}
         self._hours: dict[str, pl.DataFrame] = {}
-        self._raw_events: dict[str, int] = {}
+        self._fresh: dict[str, int] = {}
 
     def archive(self, hour: str, *, until_ms: int, now_ms: int) -> Archived:
         """Write and seal a generation of an hour, going on from the newest carry of the hour before.
@@ -100,7 +114,7 @@ class Archiver:
             notes=self._notes(hour, until_ms),
         )
         self._archive.seal(hour, generation, info)
-        return Archived(info, self._to_correct(found.beaten), self._raw_events[hour])
+        return Archived(info, self._to_correct(found.beaten), self._fresh[hour])
 
     def events(self, hour: str) -> pl.DataFrame:
         """Everything known of an hour below the cut, each source partition and offset once (EVENT_SCHEMA)."""
@@ -112,8 +126,13 @@ class Archiver:
         return known
 
     def _load(self, hour: str) -> pl.DataFrame:
-        raw = self._below_cut(self._raw.read(hour))
-        self._raw_events[hour] = raw.height
+        raw = (
+            _beside(self._raw.read(hour), self._cut)
+            .filter(pl.col("offset") < pl.col("beside"))
+            .drop("beside")
+        )
+        since = _beside(raw, self._fresh_from)["beside"].fill_null(0)
+        self._fresh[hour] = raw.filter(raw["offset"] >= since).height
         newest = self._archive.newest(hour)
         if newest is None or not newest.events:
             return raw
@@ -146,15 +165,6 @@ class Archiver:
                 found.add(hour)
         return frozenset(found)
 
-    def _below_cut(self, events: pl.DataFrame) -> pl.DataFrame:
-        ends = pl.DataFrame(
-            [(topic, partition, end) for (topic, partition), end in self._cut.items()],
-            schema={**{n: POSITION_SCHEMA[n] for n in ("topic", "partition")}, "end": pl.Int64},
-            orient="row",
-        )
-        known = events.join(ends, on=["topic", "partition"], how="left")
-        return known.filter(pl.col("offset") < pl.col("end")).drop("end")
-
     def _write(
         self, hour: str, generation: str, kept: pl.DataFrame, before: ArchiveInfo | None, until_ms: int
     ) -> list[SlotInfo]:
@@ -175,6 +185,16 @@ class Archiver:
         if until_ms < hour_start_ms(hour) + HOUR_MS:
             notes[OPEN_NOTE] = str(until_ms)
         return notes
+
+
+def _beside(events: pl.DataFrame, offsets: Offsets) -> pl.DataFrame:
+    """The events with the column `beside`: the offset given for their source partition, if any."""
+    given = pl.DataFrame(
+        [(topic, partition, offset) for (topic, partition), offset in offsets.items()],
+        schema={**{n: POSITION_SCHEMA[n] for n in ("topic", "partition")}, "beside": pl.Int64},
+        orient="row",
+    )
+    return events.join(given, on=["topic", "partition"], how="left")
 
 
 def _until(events: pl.DataFrame, until_ms: int, end_ms: int) -> int:

@@ -138,6 +138,22 @@ class Prover:
         return count
 
 
+def receipted(raw: RawStore, since: Offsets, until: Offsets) -> dict[str, int]:
+    """Events of each hour that receipts within [since, until) promise, overlapping ones counted once.
+
+    A lower bound: of two receipts that overlap only the first counts.
+    """
+    counts: dict[str, int] = {}
+    for source, end in until.items():
+        at = since.get(source, 0)
+        for receipt in raw.receipts(source, at, end=end):
+            if receipt.first >= at and receipt.next <= end:
+                at = receipt.next
+                for hour, events in receipt.hours.items():
+                    counts[hour] = counts.get(hour, 0) + events
+    return counts
+
+
 def in_words(intervals: Iterable[Interval]) -> str:
     """For metadata, checks and messages."""
     return "; ".join(map(str, intervals)) or "none"

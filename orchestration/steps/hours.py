@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, TypeVar
 
 from orchestration.steps.archive_hour import RUN_NOTE, Archived
 from recount.errors import Incomplete
 from recount.periods import HOUR_MS, hour_start_ms, next_hour, previous_hour
 from recount.store.archive import Archive, ArchiveInfo
 
+_Made = TypeVar("_Made")
 PASSES_MAX: Final = (
     3  # how often one hour may come up in a run; two neighbours can only correct each other once
 )
@@ -44,37 +45,42 @@ def archive_all(
     return dict(sorted(done.items()))
 
 
-def made_by(run: str, hours: Iterable[str], archive: Archive) -> list[ArchiveInfo]:
-    """The newest generations of `hours`, and of the neighbouring hours that `run` archived as followers."""
-    found = {hour: info for hour in hours if (info := archive.newest(hour)) is not None}
+def with_followers(
+    hours: Iterable[str], newest: Callable[[str], _Made | None], is_ours: Callable[[_Made], bool]
+) -> list[_Made]:
+    """The newest of what was made for `hours`, and for the hours next to them as far as this run made it."""
+    found = {hour: made for hour in hours if (made := newest(hour)) is not None}
     for step in (next_hour, previous_hour):
         for hour in sorted(found):
             beside = step(hour)
-            while beside not in found:
-                info = archive.newest(beside)
-                if info is None or info.notes.get(RUN_NOTE) != run:
-                    break
-                found[beside] = info
+            while beside not in found and (made := newest(beside)) is not None and is_ours(made):
+                found[beside] = made
                 beside = step(beside)
     return [found[hour] for hour in sorted(found)]
 
 
-def needs_follower(info: ArchiveInfo, after: ArchiveInfo | None) -> bool:
-    """Whether the hour after `info` has to be archived (again) for the carry that `info` hands over."""
-    if after is None:
-        return any(slot.carry for slot in info.slots.values())
-    used = _no_carry() if after.previous is None else after.previous.digest
-    return used != info.carry_digest
+def made_by(run: str, hours: Iterable[str], archive: Archive) -> list[ArchiveInfo]:
+    """The newest generations of `hours`, and of the neighbouring hours that `run` archived as followers."""
+    return with_followers(hours, archive.newest, lambda info: info.notes.get(RUN_NOTE) == run)
+
+
+def carry_out(info: ArchiveInfo | None) -> str:
+    """The digest of the carry that an hour hands over; empty where no visit is open."""
+    if info is None or not any(slot.carry for slot in info.slots.values()):
+        return ""
+    return info.carry_digest
+
+
+def carry_in(info: ArchiveInfo | None, archive: Archive) -> str:
+    """The digest of the carry that an hour went on from; empty where there was none."""
+    if info is None or info.previous is None:
+        return ""
+    return carry_out(archive.info(info.previous.hour, info.previous.generation))
 
 
 def _followers(result: Archived, archive: Archive, todo: set[str]) -> set[str]:
     after = next_hour(result.info.hour)
     found = set(result.beaten)
-    if after not in todo and needs_follower(result.info, archive.newest(after)):
+    if after not in todo and carry_out(result.info) != carry_in(archive.newest(after), archive):
         found.add(after)
     return {hour for hour in found if hour == after or archive.newest(hour) is not None}
-
-
-def _no_carry() -> str:
-    """The digest that an hour without open visits hands over."""
-    return ArchiveInfo(hour="", generation="", made_ms=0, cut={}, slots={}).carry_digest

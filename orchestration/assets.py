@@ -1,0 +1,143 @@
+"""The hourly assets: archive, candidate rollup, publication. Each works on a range of hours in one run."""
+
+# Dagster reads the annotations of these functions, so they stay objects: no `annotations` from the future.
+
+import time
+from datetime import timedelta
+from typing import Final
+
+import dagster as dg
+
+from orchestration import external, report
+from orchestration.partitions import HOURS
+from orchestration.resources import Workplace
+from orchestration.steps.archive_range import archive_range
+from orchestration.steps.hours import made_by
+from orchestration.steps.publish_range import publish_range
+from orchestration.steps.rollup_range import rollup_range
+
+REASON_TAG: Final = "recount/reason"
+LOG_EVERY_S: Final = 2.0
+GROUP: Final = "history"
+PUBLISHER_POOL: Final = "publisher"
+DAILY: Final = dg.AssetKey("daily_rollup")
+MONTHLY: Final = dg.AssetKey("monthly_rollup")
+
+
+class ArchiveConfig(dg.Config):
+    """`open_hour`: also take the hour that is still running, as it is now."""
+
+    open_hour: bool = False
+
+
+def _checks(asset: str, **descriptions: str) -> list[dg.AssetCheckSpec]:
+    return [
+        dg.AssetCheckSpec(name, asset=asset, blocking=True, description=text)
+        for name, text in descriptions.items()
+    ]
+
+
+@dg.asset(
+    partitions_def=HOURS,
+    deps=[external.RAW],
+    group_name=GROUP,
+    kinds={"polars", "parquet"},
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    check_specs=_checks(
+        "event_archive",
+        receipts_complete="Receipts cover every source partition up to the cut without a gap.",
+        items_match_receipts="The raw table returns every event that its receipts promise.",
+    ),
+)
+def event_archive(
+    context: dg.AssetExecutionContext, config: ArchiveConfig, workplace: dg.ResourceParam[Workplace]
+) -> dg.MaterializeResult:  # type: ignore[type-arg] # Dagster knows it only without an argument
+    """Raw events of an hour, each once, cut into visits with the carry of the hour before."""
+    hours = list(context.partition_keys)
+    tell = Progress(context, "archived")
+    found = archive_range(
+        workplace,
+        hours,
+        context.run_id,
+        open_hour=config.open_hour,
+        progress=lambda archived: tell(archived.info.hour),
+    )
+    rows = {hour: report.archived_hour(archived.info) for hour, archived in found.hours.items()}
+    report.per_hour(context, rows, hours)
+    return dg.MaterializeResult(
+        metadata=report.archived_range(found),
+        check_results=[report.receipts_complete(found), report.items_readable(found)],
+    )
+
+
+@dg.asset(
+    partitions_def=HOURS,
+    deps=[event_archive],
+    group_name=GROUP,
+    kinds={"polars", "parquet"},
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    check_specs=_checks(
+        "hourly_rollup",
+        ledger_balances="accepted = counted + bot + excluded + duplicate, for every hour and site.",
+    ),
+)
+def hourly_rollup(
+    context: dg.AssetExecutionContext, workplace: dg.ResourceParam[Workplace]
+) -> dg.MaterializeResult:  # type: ignore[type-arg] # Dagster knows it only without an argument
+    """The candidate rollup of an hour: what was archived, folded. Nobody sees it before it is published."""
+    hours = list(context.partition_keys)
+    tell = Progress(context, "folded")
+    found = rollup_range(
+        workplace,
+        made_by(context.run_id, hours, workplace.archive),
+        context.run_id,
+        reason=_reason(context),
+        progress=lambda candidate: tell(candidate.provenance.period),
+    )
+    report.per_hour(context, {c.provenance.period: report.candidate(c) for c in found}, hours)
+    return dg.MaterializeResult(
+        metadata=report.candidates(found), check_results=[report.ledger_balances(found)]
+    )
+
+
+def _reason(context: dg.AssetExecutionContext) -> str:
+    return context.run.tags.get(REASON_TAG, "hour")
+
+
+class Progress:
+    """A line in the run's log now and then, not for every hour: each line is a write to Dagster's storage."""
+
+    def __init__(self, context: dg.AssetExecutionContext, what: str) -> None:
+        self._context, self._what = context, what
+        self._done = 0
+        self._told = time.monotonic()
+
+    def __call__(self, hour: str) -> None:
+        self._done += 1
+        if time.monotonic() - self._told >= LOG_EVERY_S:
+            self._told = time.monotonic()
+            self._context.log.info(f"{self._done} hours {self._what}, now at {hour}")
+
+
+@dg.asset(
+    partitions_def=HOURS,
+    deps=[hourly_rollup],
+    group_name=GROUP,
+    kinds={"dynamodb"},
+    pool=PUBLISHER_POOL,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    freshness_policy=dg.FreshnessPolicy.time_window(
+        fail_window=timedelta(minutes=75), warn_window=timedelta(minutes=67)
+    ),
+)
+def published_hours(
+    context: dg.AssetExecutionContext, workplace: dg.ResourceParam[Workplace]
+) -> dg.MaterializeResult:  # type: ignore[type-arg] # Dagster knows it only without an argument
+    """The candidates shown, together with the days and months they lie in: one move of the pointer."""
+    hours = list(context.partition_keys)
+    found = publish_range(workplace, hours, context.run_id, reason=_reason(context))
+    if found is not None:
+        rows = {made.period: report.published_hour(made, found) for made in found.hours}
+        report.per_hour(context, rows, hours)
+        report.rebuilt(context, {"day": DAILY, "month": MONTHLY}, found)
+    return dg.MaterializeResult(metadata=report.published_range(found))

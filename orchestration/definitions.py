@@ -1,0 +1,27 @@
+"""Everything that Dagster shows and runs, explicitly."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from orchestration import assets, external, jobs, sensors
+from orchestration.resources import workplace_resource
+
+
+@dg.definitions
+def definitions() -> dg.Definitions:
+    """Loaded by the code server (`dagster code-server start -m orchestration.definitions`)."""
+    return dg.Definitions(
+        assets=[
+            *external.external_assets(),
+            assets.event_archive,
+            assets.hourly_rollup,
+            assets.published_hours,
+        ],
+        asset_checks=external.topic_checks(),
+        jobs=jobs.jobs(),
+        schedules=[jobs.hourly],
+        sensors=[sensors.reconcile, sensors.topic_lag],
+        resources={"workplace": workplace_resource()},
+        executor=dg.in_process_executor,
+    )

@@ -1,0 +1,46 @@
+"""The jobs, and the schedule that starts one a little after each hour."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import dagster as dg
+
+from orchestration.partitions import HOURS, range_tags
+from recount.periods import HOUR_MS, hour_of
+
+HOURLY_ASSETS: Final = ("event_archive", "hourly_rollup", "published_hours")
+HOUR_JOB: Final = "hour"
+PUBLISH_OPEN_JOB: Final = "publish_open"
+
+
+def jobs() -> list[dg.UnresolvedAssetJobDefinition]:
+    """`hour` works on hours that are over; `publish_open` also takes the running one, marked as open."""
+    return [
+        dg.define_asset_job(
+            HOUR_JOB,
+            selection=list(HOURLY_ASSETS),
+            partitions_def=HOURS,
+            description="Archive, fold, check and publish hours.",
+        ),
+        dg.define_asset_job(
+            PUBLISH_OPEN_JOB,
+            selection=list(HOURLY_ASSETS),
+            partitions_def=HOURS,
+            config={"ops": {"event_archive": {"config": {"open_hour": True}}}},
+            description="The same for a running hour: take the cut now, publish it marked open.",
+        ),
+    ]
+
+
+@dg.schedule(
+    job_name=HOUR_JOB,
+    cron_schedule="1 * * * *",  # the step itself waits for what is left of the grace
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="The hour that has just ended. Hours missed while Dagster was down are the sensor's.",
+)
+def hourly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    now = context.scheduled_execution_time
+    hour = hour_of(int(now.timestamp()) * 1000 - HOUR_MS)
+    return dg.RunRequest(run_key=hour, tags=range_tags((hour, hour)))

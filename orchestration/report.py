@@ -1,0 +1,186 @@
+"""What runs say about themselves: the metadata of materialisations, and the results of checks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import dagster as dg
+
+from orchestration.steps.archive_hour import DUPLICATE, OPEN_NOTE
+from orchestration.steps.archive_range import ArchivedRange
+from orchestration.steps.completeness import in_words
+from orchestration.steps.cut import texts
+from orchestration.steps.publish_range import PublishedRange
+from orchestration.steps.rollup_hour import PARTS
+from orchestration.steps.rollup_range import Candidate
+from recount.store.archive import ArchiveInfo
+from recount.store.provenance import Provenance
+
+Metadata = dict[str, dg.MetadataValue]
+
+RECEIPTS_COMPLETE: Final = "receipts_complete"
+ITEMS_READABLE: Final = "items_match_receipts"
+LEDGER_BALANCES: Final = "ledger_balances"
+NAMED_MAX: Final = 20  # of anything listed in a message
+
+
+def archived_hour(info: ArchiveInfo) -> Metadata:
+    """One hour's archive generation."""
+    duplicates = sum(counts[DUPLICATE] for counts in info.ledger.values())
+    return {
+        "generation": dg.MetadataValue.text(info.generation),
+        "events": dg.MetadataValue.int(info.events),
+        "duplicates": dg.MetadataValue.int(duplicates),
+        "sites": dg.MetadataValue.int(len(info.sites)),
+        "visits_ended": dg.MetadataValue.int(sum(s.ends for s in info.slots.values())),
+        "visits_open": dg.MetadataValue.int(sum(s.carry for s in info.slots.values())),
+        "bytes": dg.MetadataValue.int(info.data_bytes),
+        "cut": dg.MetadataValue.json(info.cut),
+        "carry_from": dg.MetadataValue.text(info.previous.generation if info.previous else "none"),
+        "still_open": dg.MetadataValue.bool(OPEN_NOTE in info.notes),
+    }
+
+
+def archived_range(found: ArchivedRange) -> Metadata:
+    """What holds for the whole run."""
+    infos = [archived.info for archived in found.hours.values()]
+    return {
+        "hours": dg.MetadataValue.int(len(infos)),
+        "cut_taken": dg.MetadataValue.timestamp(found.cut.taken_ms / 1000),
+        "cut_offsets": dg.MetadataValue.json(texts(found.cut.offsets)),
+        "waited_for_spools_ms": dg.MetadataValue.int(found.cut.waited_ms),
+        "pending_spools": dg.MetadataValue.text(", ".join(r.spool for r in found.cut.pending) or "none"),
+        "waited_for_receipts_ms": dg.MetadataValue.int(found.proof.waited_ms),
+        "reread_events": dg.MetadataValue.int(found.proof.reread_events),
+        "new_holes": dg.MetadataValue.text(in_words(found.proof.holes)),
+        "total_events": dg.MetadataValue.int(sum(info.events for info in infos)),
+        "total_bytes": dg.MetadataValue.int(sum(info.data_bytes for info in infos)),
+    }
+
+
+def per_hour(
+    context: dg.AssetExecutionContext, rows: Mapping[str, Metadata], selected: Sequence[str]
+) -> None:
+    """Each hour's metadata on its own materialisation; hours beyond the run's partitions get one besides."""
+    chosen = set(selected)
+    for hour, metadata in rows.items():
+        if hour in chosen:
+            context.add_asset_metadata(metadata, partition_key=hour)
+        else:
+            context.log_event(
+                dg.AssetMaterialization(context.asset_key, partition=hour, metadata=dict(metadata))
+            )
+
+
+def candidate(found: Candidate) -> Metadata:
+    """One hour's candidate rollup."""
+    ledger = found.provenance.ledger.values()
+    totals = {part: sum(counts[part] for counts in ledger) for part in PARTS}
+    return {
+        "generation": dg.MetadataValue.text(found.provenance.generation),
+        "logic_version": dg.MetadataValue.int(found.provenance.logic_version),
+        "rows": dg.MetadataValue.int(found.rows),
+        "sites": dg.MetadataValue.int(len(found.provenance.sites)),
+        "ledger": dg.MetadataValue.json(totals),
+        "duration_ms": dg.MetadataValue.int(found.duration_ms),
+    }
+
+
+def candidates(found: Sequence[Candidate]) -> Metadata:
+    """What holds for the whole run."""
+    counts = [counts for c in found for counts in c.provenance.ledger.values()]
+    return {
+        "hours": dg.MetadataValue.int(len(found)),
+        "total_rows": dg.MetadataValue.int(sum(c.rows for c in found)),
+        "total_duration_ms": dg.MetadataValue.int(sum(c.duration_ms for c in found)),
+        "total_ledger": dg.MetadataValue.json({part: sum(c[part] for c in counts) for part in PARTS}),
+    }
+
+
+def published_hour(made: Provenance, found: PublishedRange) -> Metadata:
+    """One hour as it is shown now."""
+    return {
+        "generation": dg.MetadataValue.text(made.generation),
+        "changed": dg.MetadataValue.bool(made.key in found.publication.moved),
+        "sites": dg.MetadataValue.int(len(made.sites)),
+        "open_until": dg.MetadataValue.text("closed" if made.open_until is None else str(made.open_until)),
+    }
+
+
+def published_range(found: PublishedRange | None) -> Metadata:
+    """What holds for the whole publication."""
+    if found is None:
+        return {"hours": dg.MetadataValue.int(0)}
+    return {
+        "root": dg.MetadataValue.text(found.publication.id),
+        "parent": dg.MetadataValue.text(found.publication.parent or "none"),
+        "hours": dg.MetadataValue.int(len(found.hours)),
+        "hours_changed": dg.MetadataValue.int(len(found.moved("hour"))),
+        "hours_superseded": dg.MetadataValue.int(len(found.superseded)),
+        "days_changed": dg.MetadataValue.text(_some(found.moved("day"))),
+        "months_changed": dg.MetadataValue.text(_some(found.moved("month"))),
+        "publish_ms": dg.MetadataValue.int(found.duration_ms),
+    }
+
+
+def rebuilt(
+    context: dg.AssetExecutionContext, assets: Mapping[str, dg.AssetKey], found: PublishedRange
+) -> None:
+    """A materialisation of each day (`day`) and month (`month`) that a publication changed."""
+    for kind, asset_key in assets.items():
+        for period in found.moved(kind):
+            sites = found.publication.sites[f"{kind}/{period}"]
+            metadata: dict[str, str | int] = {"root": found.publication.id, "sites_changed": len(sites)}
+            context.log_event(dg.AssetMaterialization(asset_key, partition=period, metadata=metadata))
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED_MAX} more" if len(names) > NAMED_MAX else ""
+    return (", ".join(names[:NAMED_MAX]) or "none") + more
+
+
+def receipts_complete(found: ArchivedRange) -> dg.AssetCheckResult:
+    """Fails on a gap that may still be filled; warns of a hole, which never can."""
+    proof = found.proof
+    what = "Everything below the cut is stored."
+    if proof.holes:
+        what = f"Lost before it was stored, and gone from the log: {in_words(proof.holes[:NAMED_MAX])}."
+    if proof.missing:
+        what = (
+            f"Not stored, nor to be read again now: {in_words(proof.missing[:NAMED_MAX])}; {proof.detail}. "
+            "See that Kafka and store_batches run, then start this run again."
+        )
+    return dg.AssetCheckResult(
+        check_name=RECEIPTS_COMPLETE,
+        passed=not proof.missing and not proof.holes,
+        severity=dg.AssetCheckSeverity.ERROR if proof.missing else dg.AssetCheckSeverity.WARN,
+        description=what,
+        metadata={
+            "missing": in_words(proof.missing[:NAMED_MAX]),
+            "holes": in_words(proof.holes[:NAMED_MAX]),
+            "reread_events": proof.reread_events,
+        },
+    )
+
+
+def items_readable(found: ArchivedRange) -> dg.AssetCheckResult:
+    """Fails where the raw table returns fewer events than its receipts promise."""
+    lines = [f"{hour}: {got} of {promised} events" for hour, (promised, got) in found.lost.items()]
+    return dg.AssetCheckResult(
+        check_name=ITEMS_READABLE,
+        passed=not lines,
+        description="; ".join(lines[:NAMED_MAX]) or "Every event that receipts promise was read.",
+        metadata={"hours_lacking": len(lines)},
+    )
+
+
+def ledger_balances(found: Sequence[Candidate]) -> dg.AssetCheckResult:
+    """Fails where accepted events are not all accounted for."""
+    wrong = [line for c in found for line in c.unbalanced]
+    return dg.AssetCheckResult(
+        check_name=LEDGER_BALANCES,
+        passed=not wrong,
+        description="; ".join(map(str, wrong[:NAMED_MAX])) or "Every accepted event is accounted for.",
+        metadata={"lines": sum(len(c.provenance.ledger) for c in found), "unbalanced": len(wrong)},
+    )

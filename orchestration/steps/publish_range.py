@@ -1,0 +1,65 @@
+"""The last step of a run: show its candidates, with the days and months they lie in, in one move."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orchestration.resources import Workplace
+from orchestration.steps.hours import with_followers
+from recount.publish import HourCandidate
+from recount.store.manifests import Publication
+from recount.store.provenance import Provenance, period_key
+
+
+@dataclass(frozen=True)
+class PublishedRange:
+    """What was shown. `superseded`: hours for which a newer archive was published in the meantime."""
+
+    publication: Publication
+    hours: list[Provenance]
+    superseded: list[str]
+    duration_ms: int
+
+    def moved(self, kind: str) -> list[str]:
+        """The days (`day`), months (`month`) or hours (`hour`) whose numbers changed."""
+        names = (key.partition("/") for key in sorted(self.publication.moved))
+        return [period for found, _, period in names if found == kind]
+
+
+def publish_range(
+    place: Workplace, hours: Sequence[str], run_id: str, *, reason: str
+) -> PublishedRange | None:
+    """Publish the newest candidates of `hours` and of the hours that followed from them in this run.
+
+    None where there is nothing to publish. Raises Conflict where another publisher keeps moving the pointer.
+    """
+    started_ms = place.now_ms()
+
+    def newest(hour: str) -> Provenance | None:
+        infos = (
+            place.candidates.info("hour", hour, g)
+            for g in reversed(place.candidates.generations("hour", hour))
+        )
+        return next((info for info in infos if info is not None), None)
+
+    found = with_followers(hours, newest, lambda candidate: candidate.run_id == run_id)
+    superseded = _superseded(place, found)
+    fresh = [candidate for candidate in found if candidate.period not in superseded]
+    if not fresh:
+        return None
+    wanted = [HourCandidate(candidate.period, candidate.generation) for candidate in fresh]
+    publication = place.publisher.publish(wanted, reason, run_id)
+    return PublishedRange(publication, fresh, sorted(superseded), place.now_ms() - started_ms)
+
+
+def _superseded(place: Workplace, candidates: Sequence[Provenance]) -> set[str]:
+    """Hours whose published numbers come from a newer archive than their candidate does."""
+    entries = place.manifests.entries(place.manifests.current(), [c.key for c in candidates])
+    shown = place.manifests.provenance({(key, entry.confirmed) for key, entry in entries.items()})
+    archives = {key: made.archive.generation for (key, _), made in shown.items() if made.archive is not None}
+    return {
+        c.period
+        for c in candidates
+        if c.archive is not None and archives.get(period_key("hour", c.period), "") > c.archive.generation
+    }

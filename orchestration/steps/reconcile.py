@@ -1,0 +1,150 @@
+"""What should be published and is not: missed hours, stale hours, and hours behind a changed carry.
+
+Everything is derived from receipts and from what is published, so no mark can be lost. What has been looked
+at once is remembered in a small state (the cursor of the sensor): how far each source partition's receipts
+were read, and the hours in them that are not satisfied yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+import msgspec
+
+from orchestration.steps.cut import key, source_of
+from recount.kafka import IMPORTS, SourcePartition
+from recount.periods import HOUR_MS, hour_start_ms, next_hour, previous_hour
+from recount.store.manifests import Entry, Manifests
+from recount.store.provenance import period_key
+from recount.store.raw import RawStore, Receipt
+
+NO_CARRY: Final = Entry(default="", confirmed="")
+WAITING_MAX_HOURS: Final = 20_000  # a cursor of about 2 MB
+QUIET_MS: Final = 60_000  # no new receipt for an hour this long: then it is worked on, once
+IMPATIENT_MS: Final = 10 * 60_000  # live events that keep arriving late do not postpone their hour any longer
+
+
+class Waiting(msgspec.Struct, kw_only=True):
+    """An hour that is not published as it should be: the largest offset with an event of it in each source
+    partition, when the first and the newest of these receipts were written, and whether a changed carry is
+    all there is to it."""
+
+    last: dict[str, int] = {}
+    since_ms: int = 0
+    newest_ms: int = 0
+    carry: bool = False
+
+
+class State(msgspec.Struct, kw_only=True):
+    """`at`: receipts below were looked at, by source partition."""
+
+    at: dict[str, int] = {}
+    waiting: dict[str, Waiting] = {}
+
+    @classmethod
+    def of(cls, cursor: str | None) -> State:
+        return msgspec.json.decode(cursor, type=cls) if cursor else cls()
+
+    def cursor(self) -> str:
+        return msgspec.json.encode(self).decode()
+
+
+class Published:
+    """What is published for hours, looked up in one go."""
+
+    def __init__(self, manifests: Manifests, hours: Iterable[str]) -> None:
+        keys = [period_key("hour", hour) for hour in sorted(set(hours))]
+        self._entries = manifests.entries(manifests.current(), keys)
+        confirmed = {(name, entry.confirmed) for name, entry in self._entries.items()}
+        self._provenance = {name: made for (name, _), made in manifests.provenance(confirmed).items()}
+
+    def satisfies(self, hour: str, last: Mapping[str, int]) -> bool:
+        """Whether the hour is published whole, with every offset of `last` below its cut."""
+        name = period_key("hour", hour)
+        entry, provenance = self._entries.get(name), self._provenance.get(name)
+        if entry is None or entry.open_until is not None or provenance is None or provenance.archive is None:
+            return False
+        cut = provenance.archive.cut
+        return all(offset < cut.get(source, 0) for source, offset in last.items())
+
+    def carry_is_taken(self, hour: str) -> bool:
+        """Whether the hour after went on from the carry that this hour hands over."""
+        before = self._entries.get(period_key("hour", hour))
+        after = self._entries.get(period_key("hour", next_hour(hour)))
+        handed, taken = (NO_CARRY if entry is None else entry for entry in (before, after))
+        return before is None or handed.carry_out == taken.carry_in
+
+
+def look(state: State, raw: RawStore, manifests: Manifests, sources: Iterable[SourcePartition]) -> State:
+    """The state after reading the new receipts, without the hours that are satisfied by now."""
+    waiting = {hour: msgspec.structs.replace(w, last=dict(w.last)) for hour, w in state.waiting.items()}
+    at = dict(state.at)
+    for source in sources:
+        name = key(source)
+        receipts = _new_receipts(raw, source, at.get(name, 0))
+        for receipt in receipts:
+            _note(waiting, receipt)
+        at[name] = _reached(receipts, at.get(name, 0))
+        if len(waiting) > WAITING_MAX_HOURS:
+            break  # the rest is read once these are published
+    return State(at=at, waiting=_unsatisfied(waiting, manifests))
+
+
+def due(state: State, *, now_ms: int, not_before: Callable[[str], int]) -> list[str]:
+    """The waiting hours that should be worked on now; `not_before` gives the moment an hour may be."""
+    return sorted(
+        hour
+        for hour, waiting in state.waiting.items()
+        if not_before(hour) <= now_ms and _is_quiet(waiting, now_ms)
+    )
+
+
+def hour_end_ms(hour: str) -> int:
+    return hour_start_ms(hour) + HOUR_MS
+
+
+def _new_receipts(raw: RawStore, source: SourcePartition, at: int) -> list[Receipt]:
+    receipts = raw.receipts_from(source, at)
+    if receipts and receipts[0].first > at:  # a redelivery may reach over `at` from below
+        return raw.receipts(source, at)
+    return receipts
+
+
+def _reached(receipts: Iterable[Receipt], at: int) -> int:
+    """Up to the first gap: what is missing there may still come."""
+    for receipt in receipts:
+        if receipt.first > at:
+            break
+        at = max(at, receipt.next)
+    return at
+
+
+def _note(waiting: dict[str, Waiting], receipt: Receipt) -> None:
+    name = key(receipt.source)
+    for hour, offset in receipt.last.items():
+        found = waiting.setdefault(hour, Waiting(since_ms=receipt.written_ms))
+        found.last[name] = max(offset, found.last.get(name, 0))
+        found.newest_ms = max(found.newest_ms, receipt.written_ms)
+        found.carry = False
+
+
+def _unsatisfied(waiting: dict[str, Waiting], manifests: Manifests) -> dict[str, Waiting]:
+    around = [near for hour in waiting for near in (previous_hour(hour), hour, next_hour(hour))]
+    published = Published(manifests, around)
+    left = {}
+    for hour, found in waiting.items():
+        if not found.carry and not published.satisfies(hour, found.last):
+            left[hour] = found
+        elif not published.carry_is_taken(previous_hour(hour)):
+            left[hour] = Waiting(carry=True)
+        elif not published.carry_is_taken(hour):
+            left.setdefault(next_hour(hour), Waiting(carry=True))
+    return left
+
+
+def _is_quiet(waiting: Waiting, now_ms: int) -> bool:
+    if now_ms - waiting.newest_ms >= QUIET_MS:
+        return True
+    only_live = all(source_of(name)[0] != IMPORTS for name in waiting.last)
+    return only_live and now_ms - waiting.since_ms >= IMPATIENT_MS

@@ -1,0 +1,66 @@
+"""The second step of a run: fold archived hours into candidates, and balance their ledger."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from orchestration.resources import Workplace
+from orchestration.steps.rollup_hour import Unbalanced, fold_hours, ledger_of, provenance, unbalanced
+from recount.periods import previous_hour
+from recount.store.archive import ArchiveInfo
+from recount.store.provenance import Provenance
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A sealed candidate rollup of one hour, and how it came about."""
+
+    provenance: Provenance
+    rows: int
+    duration_ms: int
+    unbalanced: tuple[Unbalanced, ...]
+
+
+def rollup_range(
+    place: Workplace,
+    infos: Sequence[ArchiveInfo],
+    run_id: str,
+    *,
+    reason: str,
+    progress: Callable[[Candidate], None] = lambda candidate: None,
+) -> list[Candidate]:
+    """Fold every archived hour into a candidate of its own; nothing is published here."""
+    sites = place.catalog.sites()
+    found: list[Candidate] = []
+    started_ms = place.now_ms()
+    processes = min(place.settings.event_slots, os.cpu_count() or 1)
+    for info, rollup in fold_hours(infos, place.settings.archive_root, sites, processes=processes):
+        ledger = ledger_of(info, rollup)
+        sealed = place.candidates.write(
+            rollup,
+            provenance(
+                info,
+                _before(place, info),
+                ledger,
+                sites,
+                now_ms=place.now_ms(),
+                run_id=run_id,
+                reason=reason,
+            ),
+        )
+        done_ms = place.now_ms()
+        candidate = Candidate(
+            sealed, rollup.rows.height, done_ms - started_ms, tuple(unbalanced(info.hour, ledger))
+        )
+        started_ms = done_ms
+        found.append(candidate)
+        progress(candidate)
+    return found
+
+
+def _before(place: Workplace, info: ArchiveInfo) -> ArchiveInfo | None:
+    if info.previous is None:
+        return None
+    return place.archive.info(previous_hour(info.hour), info.previous.generation)
