@@ -7,18 +7,23 @@ from typing import Final
 from flask import Flask, Response, jsonify, request
 
 from edge import answers, tracker
+from edge.bodies import Bodies
+from edge.client import bearer_token
 from edge.door import Door
+from edge.imports import IMPORT_BODY_MAX_BYTES, Importer
 from edge.spool_format import oldest_unshipped_ms, read_progress
-from recount.errors import Unavailable
+from recount.errors import Refused, Unavailable
 from recount.metrics import Metrics
 
 SCRIPT_MAX_AGE_S: Final = 3600
+CLOSE_MAX_BYTES: Final = 4096
 
 
-def create_app(door: Door, metrics: Metrics) -> Flask:
+def create_app(door: Door, importer: Importer, bodies: Bodies, metrics: Metrics) -> Flask:
     """Wires the views; what they show belongs to the door."""
     app = Flask("edge", static_folder=None)
     _add_collecting(app)
+    _add_import(app, importer, bodies)
     _add_script(app)
     _add_health(app, door, metrics)
     return app
@@ -29,6 +34,30 @@ def _add_collecting(app: Flask) -> None:
     @app.route("/p.gif", methods=["OPTIONS"])
     def preflight() -> Response:
         return Response(status=204, headers=answers.PREFLIGHT_HEADERS)
+
+
+def _add_import(app: Flask, importer: Importer, bodies: Bodies) -> None:
+    def token() -> str:
+        return bearer_token(request.headers.get("Authorization", ""))
+
+    @app.post("/v1/import")
+    def take() -> Response:
+        answer = importer.take(token(), bodies.read(request.environ, IMPORT_BODY_MAX_BYTES))
+        return _response(*answers.batch(answer))
+
+    @app.post("/v1/import/<import_id>/close")
+    def close(import_id: str) -> Response:
+        keys = importer.close(token(), import_id, bodies.read(request.environ, CLOSE_MAX_BYTES))
+        return jsonify({"keys_destroyed": keys})
+
+    @app.errorhandler(Refused)
+    @app.errorhandler(Unavailable)
+    def refuse(error: Refused | Unavailable) -> Response:
+        return _response(*answers.single_refusal(answers.as_refused(error)))
+
+
+def _response(status: str, headers: answers.Headers, body: bytes) -> Response:
+    return Response(body, status=status, headers=headers)
 
 
 def _add_script(app: Flask) -> None:

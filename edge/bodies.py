@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import zlib
 from collections.abc import Mapping
 from typing import Any, Final
@@ -15,6 +16,21 @@ CHUNK_BYTES: Final = 64 * 1024
 ZSTD_WINDOW_MAX_BYTES: Final = 8 * 1024 * 1024
 GZIP_WINDOW_BITS: Final = 31
 CONTENT_TYPES: Final = frozenset({"", "application/json", "text/plain"})
+
+
+class Bodies:
+    """Reads bodies; senders that dawdle hold a thread each, but never all of them."""
+
+    def __init__(self, *, slow_max: int) -> None:
+        self._slots = threading.Semaphore(slow_max)
+
+    def read(self, environ: Mapping[str, Any], max_bytes: int) -> bytes:
+        if not self._slots.acquire(blocking=False):
+            raise Refused(Reason.UNAVAILABLE, "too many unfinished requests; try again later")
+        try:
+            return read_body(environ, max_bytes)
+        finally:
+            self._slots.release()
 
 
 def read_body(environ: Mapping[str, Any], max_bytes: int) -> bytes:

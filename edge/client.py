@@ -10,6 +10,7 @@ from typing import Any, Final
 from recount.errors import SetupError
 
 CACHED_ADDRESSES: Final = 65_536
+BEARER: Final = "Bearer "
 
 
 def normalise(address: str) -> str | None:
@@ -21,6 +22,11 @@ def normalise(address: str) -> str | None:
     if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
         return str(parsed.ipv4_mapped)
     return str(parsed)
+
+
+def bearer_token(authorization: str) -> str:
+    """The token of an Authorization header (RFC 6750); empty where there is none."""
+    return authorization[len(BEARER) :].strip() if authorization.startswith(BEARER) else ""
 
 
 class Proxies:

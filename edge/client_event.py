@@ -89,7 +89,7 @@ def parse_body(body: bytes) -> ClientEvent | list[Parsed]:
     """One event, or a batch in which bad events stand as the Refused that says why. Raises Refused."""
     if body.lstrip()[:1] == b"[":
         return parse_batch(body, BATCH_MAX_EVENTS)
-    sent = _decode(_envelope, body)
+    sent = decode(_envelope, body)
     if sent.events:
         return parse_batch(bytes(sent.events), BATCH_MAX_EVENTS)
     if len(body) > BODY_SINGLE_MAX_BYTES:
@@ -102,7 +102,7 @@ def parse_batch(array: bytes, max_events: int) -> list[Parsed]:
     try:
         events: list[Parsed] = list(_many.decode(array))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        pieces = _decode(_pieces, array)
+        pieces = decode(_pieces, array)
         _check_count(len(pieces), max_events)
         return [_parse_piece(bytes(piece)) for piece in pieces]
     _check_count(len(events), max_events)
@@ -119,12 +119,13 @@ def from_query(fields: dict[str, str]) -> ClientEvent:
 
 def _parse_piece(piece: bytes) -> Parsed:
     try:
-        return _decode(_one, piece)
+        return decode(_one, piece)
     except Refused as refused:
         return refused
 
 
-def _decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    """Raises Refused: bad_json where it is no JSON, bad_event where it has another shape."""
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:

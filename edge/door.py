@@ -90,7 +90,7 @@ class Door:
         if entries:
             self.spool.append_all(entries)
         answer.accepted = len(entries)
-        self._count(kinds, (r["reason"] for r in answer.rejected))
+        self.count(kinds, (r["reason"] for r in answer.rejected))
         return answer
 
     def count_drop(self, reason: Reason, events: int = 1) -> None:
@@ -102,7 +102,8 @@ class Door:
         if not self.sites.loaded:
             raise Unavailable("catalog", "not read yet")
 
-    def _count(self, kinds: Iterable[str], reasons: Iterable[str]) -> None:
+    def count(self, kinds: Iterable[str], reasons: Iterable[str]) -> None:
+        """Add events taken, by source kind, and refused, by reason, to the metrics."""
         with self._counting:
             self.accepted.update(kinds)
             self.dropped.update(reasons)

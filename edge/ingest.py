@@ -7,9 +7,11 @@ from typing import Final
 import structlog
 
 from edge.app import create_app
+from edge.bodies import Bodies
 from edge.client import Proxies
 from edge.door import Door
 from edge.geo import open_geo
+from edge.imports import Importer
 from edge.rules import DaySalts, Sites
 from edge.server import serve
 from edge.spool import Spool
@@ -17,6 +19,7 @@ from edge.tally import Tallies
 from edge.wsgi import Front
 from recount import metrics as m
 from recount.discovery import FileDirectory, Instance, Presence
+from recount.kafka import producer
 from recount.logs import configure
 from recount.metrics import Metrics
 from recount.settings import Settings
@@ -34,11 +37,15 @@ def build(settings: Settings, spool: Spool) -> tuple[Front, Sites]:
     """The WSGI callable of an ingest, and its catalog, which the caller starts and stops."""
     tables = open_tables(settings)
     catalog = Catalog(tables.catalog)
-    day_salts = DaySalts(Salts(tables.salts))
+    salts = Salts(tables.salts)
+    day_salts = DaySalts(salts)
     sites = Sites(catalog, day_salts, partitions=settings.kafka_partitions)
     door = Door(sites, day_salts, open_geo(settings.geoip_file), spool, catalog)
     metrics = Metrics()
-    front = Front(door, create_app(door, metrics), Proxies(settings.trusted_proxies), slow_max=SLOW_MAX)
+    importer = Importer(door, salts, lambda: producer(settings))
+    bodies = Bodies(slow_max=SLOW_MAX)
+    app = create_app(door, importer, bodies, metrics)
+    front = Front(door, app, Proxies(settings.trusted_proxies), bodies)
     _expose(metrics, door, front)
     return front, sites
 

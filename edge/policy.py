@@ -177,6 +177,18 @@ def put_time(draft: Draft) -> None:
     event.ts = ts
 
 
+def put_past_time(draft: Draft) -> None:
+    """bad_event, in_the_future, too_old: an import says itself when it was"""
+    ts = draft.sent.ts
+    if ts is None:
+        raise Refused(Reason.BAD_EVENT, "an imported event needs ts", field="ts")
+    if ts > draft.event.received + FUTURE_MAX_MS:
+        raise Refused(Reason.IN_THE_FUTURE, "history lies in the past", field="ts")
+    if ts < draft.event.received - draft.rules.retention_ms:
+        raise Refused(Reason.TOO_OLD, "older than what the site keeps", field="ts")
+    draft.event.ts = ts
+
+
 def put_url(draft: Draft) -> None:
     """bad_event: the address, redacted"""
     url = draft.sent.url
@@ -269,7 +281,16 @@ def put_id(draft: Draft) -> None:
         raise Refused(Reason.BAD_EVENT, "an id has letters, digits and . _ : - only", field="id")
 
 
-STEPS: Final[tuple[Callable[[Draft], None], ...]] = (
+def drop_without_number(draft: Draft) -> None:
+    """bad_event: an import counts its lines and names its events, so that it can be repeated"""
+    if draft.sent.line is None or not draft.sent.id:
+        raise Refused(Reason.BAD_EVENT, "an imported event needs line and id", field="line")
+
+
+Steps = tuple[Callable[[Draft], None], ...]
+
+# POST /v1/events and GET /p.gif.
+STEPS: Final[Steps] = (
     drop_unknown_site,  # unknown_site
     drop_not_allowed,  # not_allowed
     drop_opted_out,  # opted_out
@@ -289,10 +310,30 @@ STEPS: Final[tuple[Callable[[Draft], None], ...]] = (
 )
 
 
-def apply(door: Door, asked: Asked, sent: ClientEvent) -> Draft:
+# POST /v1/import: the same door for history; the sender's token was checked for the whole batch.
+IMPORT_STEPS: Final[Steps] = (
+    drop_unknown_site,  # unknown_site
+    drop_without_number,  # bad_event
+    put_client,  # bad_event
+    put_past_time,  # bad_event, in_the_future, too_old
+    put_url,  # bad_event
+    drop_foreign_hostname,  # hostname_not_allowed
+    put_name,  # bad_event
+    put_referrer,
+    put_screen_and_lang,
+    put_props,
+    put_revenue,  # bad_event
+    put_engagement,
+    put_place,
+    put_id,  # bad_event
+    put_visitor,
+)
+
+
+def apply(door: Door, asked: Asked, sent: ClientEvent, steps: Steps = STEPS) -> Draft:
     """The completed draft. Raises Refused with the reason, Unavailable where it cannot be decided now."""
     draft = Draft(door, asked, sent)
-    for step in STEPS:
+    for step in steps:
         step(draft)
     return draft
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable
 from functools import lru_cache
@@ -10,8 +9,8 @@ from typing import Any, Final
 from urllib.parse import unquote_plus
 
 from edge import answers
-from edge.bodies import read_body
-from edge.client import Proxies
+from edge.bodies import Bodies
+from edge.client import Proxies, bearer_token
 from edge.client_event import from_query, parse_body
 from edge.door import Door
 from edge.policy import Asked
@@ -26,17 +25,16 @@ StartResponse = Callable[[str, answers.Headers], Any]
 
 QUERY_MAX_CHARS: Final = 16_384
 CACHED_VALUES: Final = 16_384
-BEARER: Final = "Bearer "
 
 
 class Front:
-    """The WSGI callable of an ingest. `slow_max` requests at a time may wait for their bodies."""
+    """The WSGI callable of an ingest."""
 
-    def __init__(self, door: Door, app: WsgiApp, proxies: Proxies, *, slow_max: int) -> None:
+    def __init__(self, door: Door, app: WsgiApp, proxies: Proxies, bodies: Bodies) -> None:
         self._door = door
         self._app = app
         self._address_of = proxies.client_address
-        self._bodies = threading.Semaphore(slow_max)
+        self._bodies = bodies
         self._unquote = lru_cache(CACHED_VALUES)(unquote_plus)
         self.pixel_seconds = Histogram()
         self.events_seconds = Histogram()
@@ -74,7 +72,7 @@ class Front:
     def _events(self, environ: Environ, start_response: StartResponse) -> list[bytes]:
         try:
             asked = self._asked(environ, "tracker")
-            sent = parse_body(self._body(environ))
+            sent = parse_body(self._bodies.read(environ, BODY_BATCH_MAX_BYTES))
             if isinstance(sent, list):
                 status, headers, body = answers.batch(self._door.take_all(asked, sent))
             else:
@@ -87,24 +85,14 @@ class Front:
         start_response(status, headers)
         return [body]
 
-    def _body(self, environ: Environ) -> bytes:
-        """Senders that dawdle over their bodies hold a thread each: never all of them."""
-        if not self._bodies.acquire(blocking=False):
-            raise Refused(Reason.UNAVAILABLE, "too many unfinished requests; try again later")
-        try:
-            return read_body(environ, BODY_BATCH_MAX_BYTES)
-        finally:
-            self._bodies.release()
-
     def _asked(self, environ: Environ, source_kind: SourceKind) -> Asked:
         get = environ.get
-        authorization = get("HTTP_AUTHORIZATION", "")
         return Asked(
             time.time_ns() // 1_000_000,
             self._address_of(environ),
             get("HTTP_USER_AGENT", ""),
             source_kind,
-            authorization[len(BEARER) :].strip() if authorization.startswith(BEARER) else "",
+            bearer_token(get("HTTP_AUTHORIZATION", "")),
             get("HTTP_DNT") == "1" or get("HTTP_SEC_GPC") == "1",
         )
 

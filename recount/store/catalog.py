@@ -51,7 +51,7 @@ class Site:
     hostnames: tuple[str, ...] = ()
     timezone: str = "UTC"
     currency: str = "EUR"
-    retention_days: int = 1825
+    retention_days: int = 20 * 365  # what older logs an import may bring
     identity: Identity = "daily_hash"
     do_not_track: DoNotTrack = "respect"
     spread: int = 1

@@ -18,36 +18,13 @@ KEPT_DAYS: Final = 2
 
 
 class Salts:
-    """The table `salts`: one item a (site, day)."""
+    """The table `salts`: one item a (site, day). Keeps nothing: what is deleted must not live on here."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
-        self._known: dict[tuple[str, str], bytes] = {}
 
     def of(self, site_id: str, day: str) -> bytes:
         """The salt of a site's local day (or of an import's day: `day` is then `<import id>/<date>`)."""
-        salt = self._known.get((site_id, day))
-        if salt is None:
-            salt = self._known[(site_id, day)] = self._fetch(site_id, day)
-        return salt
-
-    def destroy(self, site_id: str, day: str) -> None:
-        """Delete a salt for good."""
-        self._known.pop((site_id, day), None)
-        self._table.delete((site_id, day))
-
-    def destroy_before(self, site_id: str, day: str) -> int:
-        """Delete the salts of days before `day`; returns how many went."""
-        old = [
-            item["sk"]
-            for item in self._table.query(site_id, end=day)
-            if item["sk"] < day and "/" not in item["sk"]
-        ]
-        for name in old:
-            self.destroy(site_id, name)
-        return len(old)
-
-    def _fetch(self, site_id: str, day: str) -> bytes:
         item = self._table.get((site_id, day), consistent=True)
         if item is None:
             fresh = secrets.token_bytes(SALT_BYTES)
@@ -59,6 +36,27 @@ class Salts:
         assert item is not None
         salt: bytes = item["salt"]
         return salt
+
+    def destroy(self, site_id: str, day: str) -> None:
+        """Delete a salt for good."""
+        self._table.delete((site_id, day))
+
+    def destroy_before(self, site_id: str, day: str) -> int:
+        """Delete the salts of days before `day`; returns how many went."""
+        names = [item["sk"] for item in self._table.query(site_id, end=day, consistent=True)]
+        old = [name for name in names if name < day and "/" not in name]
+        for name in old:
+            self.destroy(site_id, name)
+        return len(old)
+
+    def destroy_import(self, site_id: str, import_id: str) -> int:
+        """Delete the keys of every day of an import; returns how many went."""
+        prefix = f"{import_id}/"
+        found = self._table.query(site_id, start=prefix, end=prefix + "\U0010ffff", consistent=True)
+        names = [item["sk"] for item in found]
+        for name in names:
+            self.destroy(site_id, name)
+        return len(names)
 
 
 def visitor_hash(salt: bytes, site_id: str, address: str, ua: str) -> int:
