@@ -1,0 +1,95 @@
+"""Which segments answer a span: whole months, days, and days put together from hours and live numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from recount.periods import hour_start_ms, month_days
+from recount.query import Span
+from recount.rebuild import hours_of_day
+from recount.store.manifests import Entry
+from recount.store.provenance import period_key
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A day made while answering: `periods` (the day itself or its hours) with their visitor sets, the live
+    hours added; rows from `until_ms` on are left out."""
+
+    day: str
+    periods: tuple[str, ...]
+    live: frozenset[str] = frozenset()
+    until_ms: int | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Period keys to read, and days to compose."""
+
+    months: tuple[str, ...] = ()
+    days: tuple[str, ...] = ()
+    composed: tuple[Composed, ...] = ()
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        return (*self.months, *self.days)
+
+    @property
+    def sets(self) -> tuple[str, ...]:
+        return tuple(period for composed in self.composed for period in composed.periods)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is published of the periods that could matter, and the hours that live numbers stand in for."""
+
+    entries: Mapping[str, Entry]
+    live: frozenset[str] = frozenset()
+
+
+def periods_of(span: Span, zone: str) -> list[str]:
+    """Every period key that a plan for the span may look up."""
+    months = sorted({day[:7] for day in span.days})
+    hours = hours_of_day(span.last, zone) if span.until_ms is not None else []
+    return [
+        *(period_key("month", month) for month in months),
+        *(period_key("day", day) for day in span.days),
+        *(period_key("hour", hour) for hour in hours),
+    ]
+
+
+def plan(span: Span, zone: str, shown: Shown, *, by_hour: bool = False) -> Plan:
+    """The fewest segments that give the span; `by_hour` needs days, for months have no hours inside."""
+    composed: list[Composed] = []
+    for day in span.days:
+        until_ms = span.until_ms if day == span.last else None
+        live = shown.live.intersection(hours_of_day(day, zone)) if shown.live else shown.live
+        if until_ms is not None or live:
+            composed.append(_compose(day, zone, shown, live, until_ms))
+    taken = {one.day for one in composed}
+    months: list[str] = []
+    if not by_hour:
+        asked = frozenset(span.days)
+        months = [m for m in sorted({day[:7] for day in span.days}) if _whole(m, asked, taken)]
+    days = [day for day in span.days if day not in taken and day[:7] not in months]
+    return Plan(
+        months=tuple(key for key in (period_key("month", m) for m in months) if key in shown.entries),
+        days=tuple(key for key in (period_key("day", d) for d in days) if key in shown.entries),
+        composed=tuple(composed),
+    )
+
+
+def _whole(month: str, asked: Collection[str], composed: Collection[str]) -> bool:
+    return all(day in asked and day not in composed for day in month_days(month))
+
+
+def _compose(day: str, zone: str, shown: Shown, live: frozenset[str], until_ms: int | None) -> Composed:
+    """The day itself does as long as it holds no hour that live stands in for and is not cut short."""
+    hours = hours_of_day(day, zone)
+    key = period_key("day", day)
+    if until_ms is None and not any(period_key("hour", hour) in shown.entries for hour in live):
+        return Composed(day, (key,) if key in shown.entries else (), live)
+    wanted = [h for h in hours if h not in live and (until_ms is None or hour_start_ms(h) < until_ms)]
+    keys = (period_key("hour", hour) for hour in wanted)
+    return Composed(day, tuple(key for key in keys if key in shown.entries), live, until_ms)
