@@ -25,27 +25,22 @@ class Probe(Enum):
     DAGSTER_DAEMON = "heartbeats, asked of the webserver"
 
 
-class Wave(Enum):
-    """Parts of a wave start together; `prepare` runs between storage and services."""
-
-    STORAGE = 1
-    SERVICES = 2
-    WEB = 3
-
-
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """One supervised program. `port` is its first instance's; None where it listens nowhere."""
+    """One supervised program. `port` is its first instance's; None where it listens nowhere.
+
+    It starts once all that `after` names is healthy, and stops before them.
+    """
 
     name: str
     module: tuple[str, ...]
-    wave: Wave
     probe: Probe
     port: int | None
     port_setting: str
     more_ports: tuple[int, ...] = ()
     instances: int = 1
     scalable: bool = False
+    after: tuple[str, ...] = ()
     start_within_s: float = 60.0
 
     def ports(self) -> list[int]:
@@ -62,6 +57,10 @@ class Part:
             self.port_setting, str(self.port), "$(circus.wid)", *self.module,
         ]  # fmt: skip
 
+
+# What services need beside running parts: topics, tables, the ready-made site.
+PREPARED: Final = "prepared"
+PREPARED_FROM: Final = frozenset({"kafka", "dynamodb"})
 
 CODE_PORT_VARIABLE: Final = "RECOUNT_DAGSTER_CODE_PORT"
 
@@ -81,7 +80,6 @@ def _storage(settings: Settings) -> list[Part]:
         Part(
             name="kafka",
             module=("deploy.local.kafka",),
-            wave=Wave.STORAGE,
             probe=Probe.KAFKA,
             port=kafka.broker_port(settings),
             port_setting="RECOUNT_KAFKA",
@@ -90,7 +88,6 @@ def _storage(settings: Settings) -> list[Part]:
         Part(
             name="dynamodb",
             module=("deploy.local.dynamodb",),
-            wave=Wave.STORAGE,
             probe=Probe.DYNAMODB,
             port=dynamodb.port_of(settings),
             port_setting="RECOUNT_DYNAMODB",
@@ -98,7 +95,6 @@ def _storage(settings: Settings) -> list[Part]:
         Part(
             name="cloudwatch",
             module=("deploy.local.cloudwatch",),
-            wave=Wave.STORAGE,
             probe=Probe.CLOUDWATCH,
             port=cloudwatch.port_of(settings),
             port_setting="RECOUNT_CLOUDWATCH",
@@ -113,7 +109,7 @@ def _services(settings: Settings, instances: Mapping[str, int]) -> list[Part]:
         return Part(
             name=name,
             module=tuple(module),
-            wave=Wave.SERVICES,
+            after=(PREPARED,),
             probe=Probe.READY,
             port=port,
             port_setting=setting or f"RECOUNT_{name.upper()}_PORT",
@@ -142,7 +138,6 @@ def _dagster(settings: Settings) -> list[Part]:
                 "dagster", "code-server", "start", "-m", "orchestration.definitions",
                 "-h", settings.host, "-p", code,
             ),
-            wave=Wave.STORAGE,
             probe=Probe.GRPC,
             port=code_port(settings),
             port_setting="RECOUNT_DAGSTER_PORT",
@@ -151,7 +146,7 @@ def _dagster(settings: Settings) -> list[Part]:
         Part(
             name="dagster-webserver",
             module=("dagster_webserver", "-h", settings.host, "-p", web, *workspace),
-            wave=Wave.WEB,
+            after=("dagster-code",),
             probe=Probe.DAGSTER_WEB,
             port=settings.dagster_port,
             port_setting="RECOUNT_DAGSTER_PORT",
@@ -160,7 +155,7 @@ def _dagster(settings: Settings) -> list[Part]:
         Part(
             name="dagster-daemon",
             module=("dagster._daemon", "run", *workspace),
-            wave=Wave.WEB,
+            after=("dagster-code",),
             probe=Probe.DAGSTER_DAEMON,
             port=None,
             port_setting="",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final, Protocol
@@ -13,12 +13,12 @@ from typing import Final, Protocol
 from deploy.local import health, jars, leftovers
 from deploy.local.control import Control, Running, log_tail
 from deploy.local.layout import Layout, Manifest, cache_folder, load_manifest
-from deploy.local.parts import Part, Wave, all_parts
+from deploy.local.parts import PREPARED, PREPARED_FROM, Part, all_parts
 from deploy.local.preflight import preflight
 from deploy.local.prepare import prepare
 from recount.errors import SetupError
 
-ASK_EVERY_S: Final = 0.2
+ASK_EVERY_S: Final = 0.3
 JAVA_PARTS: Final = ("kafka", "dynamodb")
 
 
@@ -65,7 +65,10 @@ class Stack:
         self.control = Control(self.layout)
         self.parts = all_parts(self.settings, manifest.instances)
         self._report: Reporter = reporter or Silent()
+        self._began = 0.0
+        self._started_at: dict[str, float] = {}
         self._log_from: dict[str, int] = {}
+        self._pids: dict[str, frozenset[int]] = {}
 
     def up(self, names: Sequence[str] | None = None) -> None:
         """Start the named parts (all where none are named) and wait for their health.
@@ -84,7 +87,7 @@ class Stack:
                 if fresh:
                     self.control.start_supervisor(self.manifest, with_parent=self._with_parent)
                 self._start(wanted)
-            except (SetupError, KeyboardInterrupt):
+            except BaseException:
                 self.control.quit() if fresh else self._stop(missing)
                 raise
 
@@ -95,7 +98,7 @@ class Stack:
                 left = leftovers.processes_of(self.layout.state)
                 leftovers.end(left)
                 return bool(left)
-            self._stop([part for part in self.parts if part.wave is not Wave.STORAGE])
+            self._stop([part for part in self.parts if part.after])
             self.control.quit()
             return True
 
@@ -114,49 +117,51 @@ class Stack:
             jars.fetch(programs, cache_folder(), progress)
 
     def _start(self, wanted: Sequence[Part]) -> None:
-        storage = [part for part in wanted if part.wave is Wave.STORAGE]
-        self._ask_to_start(storage)
-        self._wait([part for part in storage if part.name != "dagster-code"])
-        later = [part for part in wanted if part.wave is Wave.SERVICES]
-        if later:
+        """Start each part when what it needs is healthy, until all are."""
+        self._began = time.monotonic()
+        self._pids.clear()
+        waiting, starting = list(wanted), list[Part]()
+        # What nobody asked for is not waited for.
+        done = {name for part in wanted for name in part.after} - {part.name for part in wanted} - {PREPARED}
+        preparing: Future[None] | None = None
+        with ThreadPoolExecutor(max_workers=len(wanted) + 1) as pool:
+            while waiting or starting:
+                if preparing is None and not any(p.name in PREPARED_FROM for p in [*waiting, *starting]):
+                    preparing = pool.submit(self._prepare, waiting)
+                if preparing is not None and preparing.done():
+                    preparing.result()
+                    done.add(PREPARED)
+                ready = [part for part in waiting if done.issuperset(part.after)]
+                waiting = [part for part in waiting if part not in ready]
+                asked = [*starting, *self._ask_to_start(ready)]
+                starting = self._still_starting(asked, pool)
+                done |= {part.name for part in asked} - {part.name for part in starting}
+                time.sleep(ASK_EVERY_S if waiting or starting else 0)
+
+    def _prepare(self, waiting: Sequence[Part]) -> None:
+        if any(PREPARED in part.after for part in waiting):
             self._report.step("Preparing topics, tables and the site demo")
             prepare(self.settings)
-            self._ask_to_start(later)
-        self._wait([part for part in storage if part.name == "dagster-code"])
-        web = [part for part in wanted if part.wave is Wave.WEB]
-        self._ask_to_start(web)
-        self._wait([*later, *web])
 
-    def _ask_to_start(self, parts: Sequence[Part]) -> None:
+    def _ask_to_start(self, parts: Sequence[Part]) -> Sequence[Part]:
         for part in parts:
             log = self.layout.log(part.name)
             self._log_from[part.name] = log.stat().st_size if log.exists() else 0
+            self._started_at[part.name] = time.monotonic()
             self.control.start(part.name)
+        return parts
 
-    def _wait(self, parts: Sequence[Part]) -> None:
-        began = time.monotonic()
-        first_pids: dict[str, frozenset[int]] = {}
-        pending = list(parts)
-        with ThreadPoolExecutor(max_workers=max(1, len(parts))) as pool:
-            while pending:
-                running = self.control.running()
-                for part in pending:
-                    self._check_alive(part, running.get(part.name), first_pids)
-                states = list(
-                    pool.map(lambda p, r=running: health.check(self.settings, p, r.get(p.name)), pending)
-                )
-                passed_s = time.monotonic() - began
-                pending = self._still_pending(pending, states, passed_s)
-                time.sleep(ASK_EVERY_S if pending else 0)
-
-    def _still_pending(
-        self, pending: Sequence[Part], states: Sequence[health.Health], passed_s: float
-    ) -> list[Part]:
+    def _still_starting(self, starting: Sequence[Part], pool: ThreadPoolExecutor) -> list[Part]:
+        running = self.control.running()
+        for part in starting:
+            self._check_alive(part, running.get(part.name))
+        states = pool.map(lambda part: health.check(self.settings, part, running.get(part.name)), starting)
         left = []
-        for part, state in zip(pending, states, strict=True):
+        for part, state in zip(starting, states, strict=True):
             if state.healthy:
-                self._report.healthy(part.name, passed_s)
+                self._report.healthy(part.name, time.monotonic() - self._began)
                 continue
+            passed_s = time.monotonic() - self._started_at[part.name]
             if passed_s > part.start_within_s:
                 cause = f"not healthy after {passed_s:.0f} s: {state.detail}"
                 raise SetupError(part.name, self._with_log(part, cause), self._remedy(part))
@@ -164,12 +169,11 @@ class Stack:
             left.append(part)
         return left
 
-    def _check_alive(self, part: Part, running: Running | None, first: dict[str, frozenset[int]]) -> None:
+    def _check_alive(self, part: Part, running: Running | None) -> None:
         pids = frozenset(running.pids) if running else frozenset()
-        known = first.setdefault(part.name, pids)
-        if known - pids:
+        if self._pids.get(part.name, pids) - pids:
             raise SetupError(part.name, self._with_log(part, "it died at its start"), self._remedy(part))
-        first[part.name] = pids
+        self._pids[part.name] = pids
 
     def _with_log(self, part: Part, cause: str) -> str:
         lines = log_tail(self.layout.log(part.name), self._log_from.get(part.name, 0))

@@ -17,7 +17,7 @@ from confluent_kafka.admin import AdminClient
 
 from deploy.local import leftovers
 from deploy.local.layout import Manifest
-from deploy.local.parts import Part, Probe, Wave
+from deploy.local.parts import Part, Probe
 from deploy.local.ports import free_settings
 from deploy.local.preflight import check_memory, check_ports, port_is_free
 from deploy.local.up import Stack
@@ -143,7 +143,6 @@ def test_two_parts_on_one_port_are_refused() -> None:
         return Part(
             name=name,
             module=(),
-            wave=Wave.SERVICES,
             probe=Probe.READY,
             port=1,
             port_setting=f"RECOUNT_{name.upper()}",
