@@ -40,6 +40,9 @@ class CliContext:
     def dashboard_url(self) -> str:
         return f"http://{self.settings.host}:{self.settings.dashboard_port}"
 
+    def dagster_url(self) -> str:
+        return f"http://{self.settings.host}:{self.settings.dagster_port}"
+
     def live_url(self) -> str:
         """A live instance; raises SetupError where none runs."""
         found = FileDirectory(self.settings.directory_root).instances("live")

@@ -85,7 +85,9 @@ class Shown:
 @click.option("--ingest", type=click.IntRange(1, 20), help="Instances of the ingest.")
 @click.option("--live", type=click.IntRange(1, 20), help="Instances of the real-time service.")
 @click.option("--dashboard", type=click.IntRange(1, 20), help="Instances of the dashboard.")
-@click.option("--only", multiple=True, type=click.Choice(ALL_PARTS), help="Start only these parts.")
+@click.option(
+    "--only", multiple=True, type=click.Choice(ALL_PARTS), help="Start only these parts and what they need."
+)
 @click.option("--free-ports", is_flag=True, help="Take ports that are free now instead of the usual ones.")
 def up(only: Sequence[str], free_ports: bool, **instances: int | None) -> None:
     """Start everything in the background, wait until it is healthy, print where it is."""

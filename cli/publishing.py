@@ -1,0 +1,69 @@
+"""Hours published on request: runs in Dagster, watched until they are over."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from rich.console import Console
+
+from cli.context import CliContext
+from cli.dagster_client import DagsterClient
+from cli.progress import counting
+from orchestration.jobs import HOUR_JOB, HOURLY_ASSETS, PUBLISH_OPEN_JOB
+from orchestration.partitions import Range, hours_in, range_tags, ranges
+from recount.errors import Incomplete
+from recount.periods import hour_of, previous_hour
+from recount.store.manifests import Manifests
+from recount.store.provenance import period_key
+
+POLL_S: Final = 0.5
+GAP_MAX_HOURS: Final = 12  # empty hours between two are cheaper to take along than another run
+REASON_TAG: Final = "recount/reason"
+
+
+def publish_hours(context: CliContext, hours: Sequence[str], *, reason: str, console: Console) -> None:
+    """Archive, fold, check and publish hours, the running one as open; raises Incomplete where a run fails."""
+    dagster = DagsterClient(context.dagster_url())
+    running = hour_of(time.time_ns() // 1_000_000)
+    over = [hour for hour in hours if hour < running]
+    for span in ranges(over, gap_max_hours=GAP_MAX_HOURS):
+        _watch(dagster, HOUR_JOB, span, reason, console)
+    if running in hours:
+        publish_open(context, reason=reason, console=console)
+
+
+def publish_open(context: CliContext, *, reason: str, console: Console) -> None:
+    """Publish the running hour as it stands, with the hour before it while that one is not published for good."""
+    running = hour_of(time.time_ns() // 1_000_000)
+    before = previous_hour(running)
+    first = running if _is_closed(context, before) else before
+    _watch(DagsterClient(context.dagster_url()), PUBLISH_OPEN_JOB, (first, running), reason, console)
+
+
+def _is_closed(context: CliContext, hour: str) -> bool:
+    manifests = Manifests(context.tables().manifests)
+    key = period_key("hour", hour)
+    entry = manifests.entries(manifests.current(), [key]).get(key)
+    return entry is not None and entry.open_until is None
+
+
+def _watch(dagster: DagsterClient, job: str, span: Range, reason: str, console: Console) -> None:
+    run_id = dagster.launch(job, range_tags(span) | {REASON_TAG: reason})
+    hours = len(hours_in(span))
+    label = f"Publishing {span[0]}" + (f" to {span[1]}" if hours > 1 else "")
+    with counting(label, hours * len(HOURLY_ASSETS), console) as advance:
+        status = _until_over(dagster, run_id, advance)
+    if status != "SUCCESS":
+        why = "\n  ".join(dagster.failures(run_id)) or status
+        raise Incomplete(f"{label} failed:\n  {why}\nThe run is at {dagster.run_url(run_id)}")
+
+
+def _until_over(dagster: DagsterClient, run_id: str, advance: Callable[[int], None]) -> str:
+    while True:
+        state = dagster.state(run_id)
+        advance(state.materialized)
+        if state.is_over:
+            return state.status
+        time.sleep(POLL_S)
