@@ -1,0 +1,126 @@
+"""A publisher on made candidates, and what must hold of every root it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from recount.counted import Counts
+from recount.ids import new_id
+from recount.keys import site_slot
+from recount.publish import HourCandidate, Publisher
+from recount.rebuild import hours_of_day
+from recount.rollup import Rollup
+from recount.store.candidates import Candidates
+from recount.store.catalog import Site
+from recount.store.manifests import Manifests, Publication
+from recount.store.provenance import Provenance, period_key
+from recount.store.segments import SegmentStore
+from recount.store.table import MemoryTable, Table
+
+SLOTS = 4
+SITES = {
+    "utc": Site(id="utc", domain="utc.example"),
+    "berlin": Site(id="berlin", domain="b.example", timezone="Europe/Berlin", identity="first_party"),
+    "kolkata": Site(id="kolkata", domain="k.example", timezone="Asia/Kolkata"),
+    "auckland": Site(id="auckland", domain="a.example", timezone="Pacific/Auckland"),
+}
+
+
+@dataclass
+class Press:
+    """Everything that publishing touches, in a folder and two tables."""
+
+    folder: Path
+    rollups: Table = field(default_factory=MemoryTable)
+    roots: Table = field(default_factory=MemoryTable)
+    sites: Mapping[str, Site] = field(default_factory=lambda: SITES)
+    top_values: int = 1000
+    slots: int = SLOTS
+
+    def __post_init__(self) -> None:
+        self.candidates = Candidates(str(self.folder))
+        self.segments = SegmentStore(self.rollups, self.slots)
+        self.manifests = Manifests(self.roots)
+        self.publisher = Publisher(
+            self.candidates,
+            self.segments,
+            self.manifests,
+            lambda: self.sites,
+            site_slots=self.slots,
+            top_values=self.top_values,
+        )
+
+    def candidate(
+        self, hour: str, rollup: Rollup, base: str | None = None, open_until: int | None = None
+    ) -> HourCandidate:
+        generation = new_id()
+        made = Provenance(
+            kind="hour", period=hour, generation=generation, made_ms=1, logic_version=1, open_until=open_until
+        )
+        self.candidates.write(rollup, made)
+        return HourCandidate(hour, generation, base)
+
+    def publish(self, hours: Mapping[str, Rollup], reason: str = "test") -> Publication:
+        return self.publisher.publish([self.candidate(hour, made) for hour, made in hours.items()], reason)
+
+    def shown(self, site: str, key: str) -> Counts | None:
+        """What readers see of a site and period."""
+        entry = self.manifests.entries(self.manifests.current(), [key]).get(key)
+        generation = None if entry is None else entry.generation(site_slot(site, self.slots))
+        if generation is None:
+            return None
+        found = SegmentStore(self.rollups, self.slots).get_many([(site, key, generation)])[0]
+        assert found is None or isinstance(found, Counts)
+        return found
+
+    def faults(self) -> list[str]:
+        """Days and months that were not made from exactly the children that the current root shows."""
+        root = self.manifests.current()
+        assert root is not None
+        entries = {
+            key: entry
+            for manifest in self.manifests.manifests(root.months).values()
+            for key, entry in manifest.periods.items()
+        }
+        parents = [
+            (key, g)
+            for key, entry in entries.items()
+            if "hour/" not in key
+            for g in entry.generations().values()
+        ]
+        provenance = self.manifests.provenance(set(parents))
+        found = []
+        for key, entry in entries.items():
+            for slot, generation in entry.generations().items() if "hour/" not in key else ():
+                children = provenance[key, generation].children[slot]
+                index = self.segments.located([(key, slot, generation)])[key, slot, generation]
+                for child in {*children, *self._due(key, index)}:
+                    shown = entries[child].generation(slot) if child in entries else None
+                    if children.get(child) != shown:
+                        found.append(
+                            f"{key} slot {slot}: {child} is {shown}, made from {children.get(child)}"
+                        )
+        return found
+
+    def _due(self, key: str, sites: Iterable[str]) -> list[str]:
+        kind, _, period = key.partition("/")
+        if kind == "month":
+            return []
+        zones = {self.sites[site].timezone for site in sites}
+        return [period_key("hour", hour) for zone in zones for hour in hours_of_day(period, zone)]
+
+
+def total(counts: Counts | None, metric: str = "pageviews") -> int:
+    """A metric of the row `total`; 0 where nothing is shown."""
+    if counts is None:
+        return 0
+    return int(counts.rows.filter(pl.col("dimension") == "total")[metric].sum())
+
+
+def of_dimension(rollups: Sequence[Rollup], site: str, dimension: str = "total") -> pl.DataFrame:
+    rows = pl.concat([made.rows for made in rollups])
+    return rows.filter((pl.col("site") == site) & (pl.col("dimension") == dimension))
