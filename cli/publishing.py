@@ -24,7 +24,7 @@ REASON_TAG: Final = "recount/reason"
 
 
 def publish_hours(context: CliContext, hours: Sequence[str], *, reason: str, console: Console) -> None:
-    """Archive, fold, check and publish hours, the running one as open; raises Incomplete where a run fails."""
+    """Archive, fold, check and publish hours, the running one as open; Incomplete where a run fails."""
     dagster = DagsterClient(context.dagster_url())
     running = hour_of(time.time_ns() // 1_000_000)
     over = [hour for hour in hours if hour < running]
@@ -35,7 +35,7 @@ def publish_hours(context: CliContext, hours: Sequence[str], *, reason: str, con
 
 
 def publish_open(context: CliContext, *, reason: str, console: Console) -> None:
-    """Publish the running hour as it stands, with the hour before it while that one is not published for good."""
+    """Publish the running hour as it stands, with the hour before it unless that is published for good."""
     running = hour_of(time.time_ns() // 1_000_000)
     before = previous_hour(running)
     first = running if _is_closed(context, before) else before
