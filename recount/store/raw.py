@@ -203,6 +203,8 @@ class RawStore:
         self, source: SourcePartition, from_offset: int = 0, *, end: int | None = None
     ) -> list[Receipt]:
         """Receipts that cover anything in [from_offset, end), by first offset."""
+        if end is not None and end <= from_offset:
+            return []
         start = max(0, from_offset - RECEIPT_MAX_OFFSETS)
         stop = None if end is None else f"{end - 1:020d}~"
         items = self._table.query(_receipt_pk(*source), start=f"{start:020d}", end=stop, consistent=True)
