@@ -19,9 +19,10 @@ from deploy.local.layout import ROOT, Layout, Manifest
 from deploy.local.supervise import STOP_WITHIN_S, environment
 from recount.errors import RecountError, SetupError
 
-ANSWER_WITHIN_S: Final = 5.0
-START_WITHIN_S: Final = 20.0
+ANSWER_WITHIN_S: Final = 15.0
+START_WITHIN_S: Final = 60.0
 SUPERVISOR: Final = "supervisor"
+BUSY: Final = "already running"
 LOG_TAIL_LINES: Final = 12
 LOG_TAIL_MAX_BYTES: Final = 64 * 1024
 
@@ -47,7 +48,7 @@ class Control:
 
     def alive(self) -> bool:
         try:
-            self._call("numwatchers", timeout_s=1.0)
+            self._call("numwatchers", timeout_s=3.0)
         except NotRunning:
             return False
         return True
@@ -110,6 +111,18 @@ class Control:
         }
 
     def _call(self, command: str, timeout_s: float = ANSWER_WITHIN_S, **properties: object) -> dict[str, Any]:
+        """Ask the supervisor, again where it was at another command: it does one at a time."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            answer = self._ask(command, timeout_s, properties)
+            if answer.get("status") != "error":
+                return answer
+            reason = str(answer.get("reason"))
+            if BUSY not in reason or time.monotonic() > deadline:
+                raise SetupError(SUPERVISOR, f"{command}: {reason}", "see `recount logs supervisor`")
+            time.sleep(0.1)
+
+    def _ask(self, command: str, timeout_s: float, properties: dict[str, object]) -> dict[str, Any]:
         if not Path(self._layout.control.removeprefix("ipc://")).exists():
             raise NotRunning("the stack is not running")
         client = CircusClient(endpoint=self._layout.control, timeout=timeout_s)
@@ -119,8 +132,6 @@ class Control:
             raise NotRunning(f"the supervisor does not answer {command!r}: {error}") from error
         finally:
             client.stop()
-        if answer.get("status") == "error":
-            raise SetupError(SUPERVISOR, str(answer.get("reason")), "see `recount logs`")
         return answer
 
 

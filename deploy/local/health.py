@@ -13,7 +13,7 @@ from deploy.local.control import Running
 from deploy.local.parts import Part, Probe, code_port
 from recount.settings import Settings
 
-TIMEOUT_S: Final = 3.0
+TIMEOUT_S: Final = 5.0
 LOCATIONS_QUERY: Final = """
 { workspaceOrError { ... on Workspace { locationEntries {
     loadStatus locationOrLoadError { ... on PythonError { message } } } } } }

@@ -29,7 +29,7 @@ class Probe(Enum):
 class Part:
     """One supervised program. `port` is its first instance's; None where it listens nowhere.
 
-    It starts once all that `after` names is healthy, and stops before them.
+    It starts once all that `after` names is healthy, and stops before them; `beside` is started with it.
     """
 
     name: str
@@ -41,7 +41,8 @@ class Part:
     instances: int = 1
     scalable: bool = False
     after: tuple[str, ...] = ()
-    start_within_s: float = 60.0
+    beside: tuple[str, ...] = ()
+    start_within_s: float = 180.0
 
     def ports(self) -> list[int]:
         """Every port it needs, over all instances."""
@@ -141,7 +142,7 @@ def _dagster(settings: Settings) -> list[Part]:
             probe=Probe.GRPC,
             port=code_port(settings),
             port_setting="RECOUNT_DAGSTER_PORT",
-            start_within_s=120.0,
+            start_within_s=300.0,
         ),
         Part(
             name="dagster-webserver",
@@ -150,15 +151,16 @@ def _dagster(settings: Settings) -> list[Part]:
             probe=Probe.DAGSTER_WEB,
             port=settings.dagster_port,
             port_setting="RECOUNT_DAGSTER_PORT",
-            start_within_s=120.0,
+            start_within_s=300.0,
         ),
         Part(
             name="dagster-daemon",
             module=("dagster._daemon", "run", *workspace),
             after=("dagster-code",),
+            beside=("dagster-webserver",),  # which knows whether the daemon is well
             probe=Probe.DAGSTER_DAEMON,
             port=None,
             port_setting="",
-            start_within_s=120.0,
+            start_within_s=300.0,
         ),
     ]  # fmt: skip

@@ -71,11 +71,11 @@ class Stack:
         self._pids: dict[str, frozenset[int]] = {}
 
     def up(self, names: Sequence[str] | None = None) -> None:
-        """Start the named parts (all where none are named) and wait for their health.
+        """Start the named parts and what they need (all where none are named), and wait for their health.
 
         Harmless where they run. Raises SetupError; then what this call started is stopped again.
         """
-        wanted = [part for part in self.parts if names is None or part.name in names]
+        wanted = self.parts if names is None else with_needs(self.parts, names)
         with _one_at_a_time(self.layout):
             fresh = not self.control.alive()
             running = {} if fresh else self.control.running()
@@ -121,8 +121,7 @@ class Stack:
         self._began = time.monotonic()
         self._pids.clear()
         waiting, starting = list(wanted), list[Part]()
-        # What nobody asked for is not waited for.
-        done = {name for part in wanted for name in part.after} - {part.name for part in wanted} - {PREPARED}
+        done: set[str] = set()
         preparing: Future[None] | None = None
         with ThreadPoolExecutor(max_workers=len(wanted) + 1) as pool:
             while waiting or starting:
@@ -185,6 +184,21 @@ class Stack:
     def _stop(self, parts: Sequence[Part]) -> None:
         if parts:
             self.control.stop([part.name for part in parts])
+
+
+def with_needs(parts: Sequence[Part], names: Sequence[str]) -> list[Part]:
+    """The named parts and all that has to run before them, in the order of `parts`."""
+    by_name = {part.name: part for part in parts}
+    wanted: set[str] = set()
+    left = list(names)
+    while left:
+        name = left.pop()
+        if name == PREPARED:
+            left += PREPARED_FROM
+        elif name not in wanted:
+            wanted.add(name)
+            left += by_name[name].after + by_name[name].beside
+    return [part for part in parts if part.name in wanted]
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from deploy.local.mapping import FOR_EVER, Mapping
 from deploy.local.runtime_api import LocalFunction, Result
 from recount.settings import Settings
 
-DEADLINE_S = 60.0
+DEADLINE_S = 180.0
 HANDLER = "tests.integration.lambda_handler.handler"
 
 

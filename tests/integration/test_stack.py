@@ -17,14 +17,15 @@ from confluent_kafka.admin import AdminClient
 
 from deploy.local import leftovers
 from deploy.local.layout import Manifest
-from deploy.local.parts import Part, Probe
+from deploy.local.parts import Part, Probe, all_parts
 from deploy.local.ports import free_settings
 from deploy.local.preflight import check_memory, check_ports, port_is_free
-from deploy.local.up import Stack
+from deploy.local.up import Stack, with_needs
 from recount.errors import SetupError
+from recount.settings import Settings
 from tests.stack import TestStack
 
-DEADLINE_S = 60.0
+DEADLINE_S = 180.0
 
 
 def wait_until(condition: object, what: str) -> None:
@@ -150,6 +151,17 @@ def test_two_parts_on_one_port_are_refused() -> None:
 
     with pytest.raises(SetupError, match="also that of first"):
         check_ports("127.0.0.1", [part("first"), part("second")])
+
+
+def test_a_part_brings_what_it_needs() -> None:
+    parts = all_parts(Settings(), {})
+    assert [p.name for p in with_needs(parts, ["kafka"])] == ["kafka"]
+    assert [p.name for p in with_needs(parts, ["ingest"])] == ["kafka", "dynamodb", "ingest"]
+    assert [p.name for p in with_needs(parts, ["dagster-daemon"])] == [
+        "dagster-code",
+        "dagster-webserver",
+        "dagster-daemon",
+    ]
 
 
 def test_little_memory_warns_and_too_little_refuses() -> None:
