@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
@@ -36,10 +37,13 @@ def producer(settings: Settings) -> Producer:
     )
 
 
-def consumer(settings: Settings, group: str, *, from_start: bool = True) -> Consumer:
-    """Commits nothing by itself."""
+def consumer(
+    settings: Settings, group: str, *, from_start: bool = True, options: Mapping[str, str | int] | None = None
+) -> Consumer:
+    """Commits nothing by itself; `options` are librdkafka's own."""
     return Consumer(
         {
+            **(options or {}),
             "bootstrap.servers": settings.kafka,
             "group.id": group,
             "enable.auto.commit": False,

@@ -48,6 +48,7 @@ LIVE_LAG: Final = Spec("recount_live_lag_records", "Records behind the topic's e
 LIVE_DELAY_SECONDS: Final = Spec(
     "recount_live_delay_seconds", "Received at the door until visible", (), SECONDS_BUCKETS
 )
+LIVE_STREAMS: Final = Spec("recount_live_streams", "Streams of server-sent events now open", ())
 LIVE_EVICTED: Final = Spec("recount_live_evicted_total", "Rows folded away to stay within memory limits", ())
 DEAD_LETTERS: Final = Spec("recount_dead_letters_total", "Records quarantined", ("reason",))
 QUERY_SECONDS: Final = Spec("recount_query_seconds", "Time to answer a query", ("route",), SECONDS_BUCKETS)

@@ -1,0 +1,1 @@
+"""Real time: Kafka to minute rollups of the last hours in memory, served over HTTP."""

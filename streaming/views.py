@@ -1,0 +1,142 @@
+"""Questions about one site, answered from the own state and that of the other owners."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import orjson
+
+from recount.periods import hour_start_ms
+from recount.rollup import Rollup, merge
+from recount.store.catalog import Site
+from streaming.answers import Answer, Window, answer, by_hours, covered_hours, off_the_hour
+from streaming.peers import Peers
+from streaming.places import partitions_of, places_of
+from streaming.sites import SitesCache
+from streaming.state import LiveState
+
+SNAPSHOT_S: Final = 0.4
+SNAPSHOTS_MAX: Final = 1_000
+
+
+class Reading(Protocol):
+    """How far the consumer is (see `Follower`)."""
+
+    @property
+    def partitions(self) -> frozenset[int]: ...
+
+    @property
+    def ready(self) -> bool: ...
+
+    @property
+    def horizon_ms(self) -> int: ...
+
+    @property
+    def as_of_ms(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Known:
+    """A site's rollup, whether every partition of the site is in it, and up to which moment."""
+
+    rollup: Rollup
+    complete: bool
+    as_of_ms: int
+    partitions: frozenset[int]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The JSON of an answer; `state` leaves out the moment at which it was made."""
+
+    body: bytes
+    state: bytes
+
+
+class Views:
+    """May be asked from any thread; an answer is kept for a moment, so many viewers cost as much as one."""
+
+    def __init__(
+        self,
+        state: LiveState,
+        reading: Reading,
+        sites: SitesCache,
+        peers: Peers,
+        published_until: Callable[[], int | None],
+        *,
+        partitions: int,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._state = state
+        self._reading = reading
+        self._sites = sites
+        self._peers = peers
+        self._published_until = published_until
+        self._partitions = partitions
+        self._now_ms = now_ms
+        self._lock = threading.Lock()
+        self._snapshots: OrderedDict[tuple[str, int, bool], tuple[float, Snapshot]] = OrderedDict()
+
+    def site(self, site_id: str) -> Site | None:
+        return self._sites.get(site_id)
+
+    @property
+    def covered_hours(self) -> list[str]:
+        return covered_hours(self._reading.horizon_ms, self._now_ms())
+
+    def snapshot(self, site: Site, minutes: int, *, local: bool = False) -> Snapshot:
+        """The answer of `/v1/live/<site>`."""
+        key = (site.id, minutes, local)
+        with self._lock:
+            made_at, kept = self._snapshots.get(key, (float("-inf"), None))
+        if kept is not None and time.monotonic() - made_at < SNAPSHOT_S:
+            return kept
+        fresh = self._make(site, minutes, local)
+        with self._lock:
+            self._snapshots[key] = (time.monotonic(), fresh)
+            self._snapshots.move_to_end(key)
+            while len(self._snapshots) > SNAPSHOTS_MAX:
+                self._snapshots.popitem(last=False)
+        return fresh
+
+    def since(self, site: Site, from_ms: int, *, local: bool) -> Known:
+        """The rollup of a site from a bucket on."""
+        return self._known(site, from_ms, local, {"since": str(from_ms)})
+
+    def hours(self, site: Site, hours: Sequence[str], *, local: bool) -> Known:
+        """The rollup of whole hours, in the buckets of the archive; hours not covered are left out."""
+        wanted = sorted(set(hours) & set(self.covered_hours))
+        if not wanted:
+            return Known(merge([]), True, self._reading.as_of_ms, frozenset())
+        known = self._known(site, hour_start_ms(wanted[0]), local, {"hours": ",".join(wanted)})
+        rollup = by_hours(known.rollup, wanted, off_the_hour(site.timezone, hour_start_ms(wanted[0])))
+        return Known(rollup, known.complete, known.as_of_ms, known.partitions)
+
+    def _known(self, site: Site, from_ms: int, local: bool, query: dict[str, str]) -> Known:
+        homes = partitions_of(site, self._partitions)
+        own = homes & self._reading.partitions
+        rollups = [self._state.of_site(site.id, places_of(site.id, own), from_ms)]
+        as_of_ms, found = self._reading.as_of_ms, own
+        if homes - own and not local:
+            heard = self._peers.ask(site.id, homes - own, query)
+            rollups += heard.rollups
+            found |= heard.partitions & homes
+            as_of_ms = min(as_of_ms, heard.as_of_ms or as_of_ms)
+        complete = self._reading.ready and (local or found == homes)
+        return Known(merge(rollups), complete, as_of_ms, found)
+
+    def _make(self, site: Site, minutes: int, local: bool) -> Snapshot:
+        window = Window(self._now_ms(), minutes)
+        known = self.since(site, window.from_ms, local=local)
+        fields: Answer = {
+            "published_until": self._published_until(),
+            "complete": known.complete,
+            **answer(known.rollup, window),
+        }
+        state = orjson.dumps(fields)
+        return Snapshot(orjson.dumps({"site": site.id, "as_of": known.as_of_ms, **fields}), state)
