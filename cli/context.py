@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -81,15 +83,14 @@ class CliContext:
             fresh.replace(path)
         return path.read_text()
 
-    def collector(self, site_id: str) -> httpx.Client:
+    @contextmanager
+    def collector(self, site_id: str) -> Iterator[httpx.Client]:
         """A client of the ingest with the site's token, once the ingest knows it."""
-        client = httpx.Client(
-            base_url=self.front_url(),
-            headers={"Authorization": f"Bearer {self.site_token(site_id)}"},
-            timeout=httpx.Timeout(60.0, connect=5.0),
-        )
-        _wait_until_accepted(client, site_id)
-        return client
+        headers = {"Authorization": f"Bearer {self.site_token(site_id)}"}
+        timeout = httpx.Timeout(60.0, connect=5.0)
+        with httpx.Client(base_url=self.front_url(), headers=headers, timeout=timeout) as client:
+            _wait_until_accepted(client, site_id)
+            yield client
 
 
 pass_context = click.make_pass_decorator(CliContext, ensure=True)
