@@ -1,0 +1,73 @@
+"""`python -m dashboard_svc`: read the settings, wire, serve."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+
+import structlog
+
+from dashboard_svc.app import create_app
+from dashboard_svc.bridge import Bridge
+from dashboard_svc.live import LiveHttp
+from dashboard_svc.server import Front, serve
+from dashboard_svc.services import Services
+from dashboard_svc.sites import Sites
+from dashboard_svc.streams import Streams
+from recount import logs
+from recount.answers import Answerer
+from recount.discovery import Directory, FileDirectory, Instance, Presence
+from recount.metrics import Metrics
+from recount.settings import Settings
+from recount.store.catalog import Catalog
+from recount.store.manifests import Manifests
+from recount.store.segments import SegmentStore
+from recount.store.tables import Tables, open_tables
+
+SERVICE = "dashboard"
+
+
+def main() -> None:
+    settings = Settings.from_env()
+    logs.configure(settings.log_level)
+    directory = FileDirectory(settings.directory_root)
+    services = wire(settings, open_tables(settings), directory)
+    front = Front(
+        Bridge(create_app(services)),
+        Streams(directory, services.metrics),
+        lambda name: services.sites.get(name) is not None,
+    )
+    own = Instance(SERVICE, f"{socket.gethostname()}-{os.getpid()}", settings.host, settings.dashboard_port)
+    with Presence(directory, lambda: own):
+        structlog.get_logger().info("serving", host=settings.host, port=settings.dashboard_port)
+        serve(front, settings.host, settings.dashboard_port)
+
+
+def wire(settings: Settings, tables: Tables, directory: Directory) -> Services:
+    """What the views work with in a deployment."""
+    answerer = Answerer(
+        Manifests(tables.manifests),
+        SegmentStore(tables.rollups, settings.site_slots),
+        site_slots=settings.site_slots,
+        live=LiveHttp(directory),
+    )
+    return Services(
+        sites=Sites(Catalog(tables.catalog)),
+        answerer=answerer,
+        metrics=Metrics(),
+        front_url=lambda: _front_url(settings, directory),
+        now_ms=lambda: time.time_ns() // 1_000_000,
+    )
+
+
+def _front_url(settings: Settings, directory: Directory) -> str:
+    """Where the pages of a site find the tracker."""
+    if settings.front_url:
+        return settings.front_url
+    doors = directory.instances("ingest")
+    return doors[0].url if doors else f"http://{settings.host}:{settings.ingest_port}"
+
+
+if __name__ == "__main__":
+    main()

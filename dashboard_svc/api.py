@@ -1,0 +1,117 @@
+"""The Stats API: `/api/v1/query`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+from flask import Blueprint, Response, request
+from werkzeug.datastructures import MultiDict
+
+from dashboard_svc import caching
+from dashboard_svc.services import Services
+from recount.answers import Answers
+from recount.errors import InvalidInput
+from recount.measures import Row
+from recount.metrics import QUERY_SECONDS
+from recount.query import Query, parse
+from recount.store.catalog import Site
+
+BODY_MAX_BYTES: Final = 64 * 1024
+QUERIES_MAX: Final = 50
+PATH: Final = "/api/v1/query"
+_LISTS: Final = ("metrics", "dimensions")
+_TEXTS: Final = ("site", "interval")
+
+
+def blueprint(services: Services) -> Blueprint:
+    api = Blueprint("api", __name__)
+
+    def answered(site: Site, queries: list[Query]) -> Answers:
+        with services.metrics.histogram(QUERY_SECONDS).labels("api").time():
+            return services.answerer.answer_many(site, queries)
+
+    @api.post(PATH)
+    def post() -> Response:
+        """One query, or a list of queries of one site, answered from one state of what is published."""
+        body = _body()
+        now_ms = services.now_ms()
+        if not isinstance(body, list):
+            site, query = parse(body, services.sites.get, now_ms)
+            answers = answered(site, [query])
+            return _marked(_answer(answers, answers.tables[0]), answers, site, [query], now_ms)
+        site, queries = _queries(body, services, now_ms)
+        answers = answered(site, queries)
+        parts = {"answers": [{"rows": rows} for rows in answers.tables]}
+        return _marked(parts | _fresh(answers), answers, site, queries, now_ms)
+
+    @api.get(PATH)
+    def get() -> Response:
+        """The same with parameters: lists are comma-separated, `date_range` is a name or `from,to`."""
+        now_ms = services.now_ms()
+        site, query = parse(_parameters(request.args), services.sites.get, now_ms)
+        answers = answered(site, [query])
+        return _marked(_answer(answers, answers.tables[0]), answers, site, [query], now_ms)
+
+    return api
+
+
+def _body() -> Any:
+    if (request.content_length or 0) > BODY_MAX_BYTES:
+        raise InvalidInput(f"a query has at most {BODY_MAX_BYTES} bytes")
+    try:
+        return orjson.loads(request.get_data())
+    except orjson.JSONDecodeError as error:
+        raise InvalidInput(f"the body is no JSON: {error}") from None
+
+
+def _queries(body: list[Any], services: Services, now_ms: int) -> tuple[Site, list[Query]]:
+    if not 1 <= len(body) <= QUERIES_MAX:
+        raise InvalidInput(f"a list has 1 to {QUERIES_MAX} queries")
+    parsed = [parse(one, services.sites.get, now_ms) for one in body]
+    if len({site.id for site, _ in parsed}) > 1:
+        raise InvalidInput("the queries of a list are all of one site", field="site")
+    return parsed[0][0], [query for _, query in parsed]
+
+
+def _parameters(args: MultiDict[str, str]) -> dict[str, Any]:
+    body: dict[str, Any] = {name: args[name] for name in args if name in _TEXTS}
+    body |= {name: args[name].split(",") for name in _LISTS if args.get(name)}
+    if given := args.get("date_range"):
+        body["date_range"] = given.split(",") if "," in given else given
+    if "limit" in args:
+        body["limit"] = int(args["limit"]) if args["limit"].isdigit() else args["limit"]
+    unknown = sorted(set(args) - {*_TEXTS, *_LISTS, "date_range", "limit"})
+    if unknown:
+        raise InvalidInput(f"no parameter {unknown[0]!r}; filters need a POST", field=unknown[0])
+    return body
+
+
+def _answer(answers: Answers, rows: list[Row]) -> dict[str, Any]:
+    return {"rows": rows} | _fresh(answers)
+
+
+def _fresh(answers: Answers) -> dict[str, Any]:
+    return {
+        "published_until": _moment(answers.published_until_ms),
+        "live_as_of": _moment(answers.live_as_of_ms),
+        "notes": list(answers.notes),
+    }
+
+
+def _moment(ms: int | None) -> str | None:
+    """ISO 8601 in UTC."""
+    return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _marked(
+    body: dict[str, Any], answers: Answers, site: Site, queries: list[Query], now_ms: int
+) -> Response:
+    response = Response(orjson.dumps(body), content_type="application/json")
+    if request.method == "POST":
+        response.headers["Cache-Control"] = "no-store"
+        return response
+    end_ms = max(query.span.bounds_ms(site.timezone)[1] for query in queries)
+    settled = caching.is_settled(answers, end_ms, now_ms)
+    return caching.mark(response, request, answers, settled=settled, salt="api")

@@ -1,0 +1,47 @@
+"""The application factory: only wires."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Final
+
+from flask import Flask, Response, send_from_directory
+
+from dashboard_svc import api, health, pages, problems, security
+from dashboard_svc.services import Services
+
+STATIC: Final = Path(__file__).parent / "static"
+ASSET_KEPT_S: Final = 365 * 24 * 3600
+
+
+def create_app(services: Services) -> Flask:
+    """The whole application but the live streams, which do not pass through WSGI (see `server`)."""
+    app = Flask("dashboard_svc", static_folder=None)
+    version = app.config["asset_version"] = asset_version()
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.globals["asset"] = lambda name: f"/static/{version}/{name}"
+    app.register_blueprint(health.blueprint(services))
+    app.register_blueprint(api.blueprint(services))
+    app.add_url_rule("/static/<version>/<path:name>", "asset", _asset)
+    app.register_blueprint(pages.blueprint(services))
+    problems.register(app)
+    app.after_request(security.secure)
+    return app
+
+
+def asset_version() -> str:
+    """Changes with any asset, so that browsers may keep them for ever."""
+    digest = hashlib.blake2b(digest_size=6)
+    for path in sorted(STATIC.iterdir()):
+        digest.update(path.read_bytes())
+    for path in sorted((STATIC.parent / "templates").iterdir()):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _asset(version: str, name: str) -> Response:
+    response = send_from_directory(STATIC, name, max_age=ASSET_KEPT_S)
+    response.cache_control.public = True
+    response.cache_control.immutable = True
+    return response

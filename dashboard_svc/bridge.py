@@ -1,0 +1,142 @@
+"""A WSGI application under granian's RSGI interface, on a bounded number of threads.
+
+granian's own WSGI interface would give every open stream a thread of its own; here streams stay on the event
+loop and only requests that compute get a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import sys
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+from urllib.parse import unquote
+
+WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+Headers = list[tuple[str, str]]
+
+THREADS: Final = 8
+WAITING_MAX: Final = 64
+BODY_MAX_BYTES: Final = 256 * 1024
+_OWN: Final = frozenset({"content-length", "connection", "transfer-encoding"})
+
+
+class Scope(Protocol):
+    """What granian tells of a request."""
+
+    http_version: str
+    server: str
+    client: str
+    scheme: str
+    method: str
+    path: str
+    query_string: str
+
+    @property
+    def headers(self) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: Headers
+    body: bytes
+
+
+class BodyTooLarge(Exception):
+    """The request's body has more than BODY_MAX_BYTES."""
+
+
+class Bridge:
+    """Calls the application on a thread. Refuses at once, with 503, when all are busy and many wait."""
+
+    def __init__(self, app: WsgiApp, *, threads: int = THREADS, waiting_max: int = WAITING_MAX) -> None:
+        self._app = app
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="page")
+        self._present = 0
+        self._most = threads + waiting_max
+
+    async def __call__(self, scope: Scope, protocol: Any) -> Answer:
+        if self._present >= self._most:
+            return plain(503, "Busy. Try again in a moment.\n", [("retry-after", "1")])
+        self._present += 1
+        try:
+            body = await read_body(scope, protocol)
+            environ = environment(scope, body)
+            return await asyncio.get_running_loop().run_in_executor(self._pool, self._call, environ)
+        except BodyTooLarge:
+            return plain(413, f"The body has more than {BODY_MAX_BYTES} bytes.\n")
+        finally:
+            self._present -= 1
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False)
+
+    def _call(self, environ: dict[str, Any]) -> Answer:
+        begun: list[tuple[str, Headers]] = []
+
+        def start_response(status: str, headers: Headers, exc_info: Any = None) -> Callable[[bytes], None]:
+            begun.append((status, headers))
+            return lambda _: None
+
+        parts = self._app(environ, start_response)
+        try:
+            body = b"".join(parts)
+        finally:
+            getattr(parts, "close", lambda: None)()
+        status, headers = begun[-1]
+        kept = [(name.lower(), value) for name, value in headers if name.lower() not in _OWN]
+        return Answer(int(status.split(" ", 1)[0]), kept, body)
+
+
+def plain(status: int, text: str, headers: Headers | None = None) -> Answer:
+    return Answer(status, [("content-type", "text/plain; charset=utf-8"), *(headers or [])], text.encode())
+
+
+async def read_body(scope: Scope, protocol: Any) -> bytes:
+    """The body, never more than BODY_MAX_BYTES of it. Raises BodyTooLarge."""
+    length = scope.headers.get("content-length")
+    if length is None and scope.headers.get("transfer-encoding") is None:
+        return b""
+    if length is not None and length.isdigit() and int(length) > BODY_MAX_BYTES:
+        raise BodyTooLarge
+    body = bytearray()
+    async for chunk in protocol:
+        body += chunk
+        if len(body) > BODY_MAX_BYTES:
+            raise BodyTooLarge
+    return bytes(body)
+
+
+def environment(scope: Scope, body: bytes) -> dict[str, Any]:
+    """The request as WSGI (PEP 3333) has it: text is bytes read as Latin-1."""
+    host, _, port = scope.server.rpartition(":")
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": scope.method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote(scope.path, encoding="latin-1"),
+        "QUERY_STRING": scope.query_string,
+        "SERVER_NAME": host,
+        "SERVER_PORT": port,
+        "SERVER_PROTOCOL": f"HTTP/{scope.http_version}",
+        "REMOTE_ADDR": scope.client.rpartition(":")[0],
+        "CONTENT_LENGTH": str(len(body)),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope.scheme,
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+    for name, value in scope.headers.items():
+        key = name.upper().replace("-", "_")
+        if key == "CONTENT_TYPE":
+            environ[key] = value
+        elif key != "CONTENT_LENGTH":
+            before = environ.get(f"HTTP_{key}")
+            environ[f"HTTP_{key}"] = value if before is None else f"{before},{value}"
+    return environ
