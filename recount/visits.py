@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from recount.coding import code
 from recount.event import EVENT_SCHEMA
 from recount.periods import HOUR_MS, MINUTE_MS
 
@@ -138,11 +139,49 @@ class _Visits:
 
 def _ordered(events: pl.DataFrame) -> tuple[pl.DataFrame, _Flags]:
     """The events by (site, visitor, ts, received, spool, seq), and where a visitor begins."""
-    ordered = events.sort("site", "visitor", "ts", "received", "spool", "seq")
-    changes = ordered.select(
-        (pl.col("site") != pl.col("site").shift()) | (pl.col("visitor") != pl.col("visitor").shift())
-    )
-    return ordered, changes.to_series().fill_null(True).to_numpy()
+    events = events.rechunk()  # gathering from many chunks is dozens of times slower
+    site, visitor = _site_ranks(events["site"]), _ranks(events["visitor"].to_numpy())
+    people = site * (int(visitor.max()) + 1) + visitor
+    order = _by_time(events, people)
+    people = people[order]
+    ordered = events.select(pl.all().gather(pl.Series(order, dtype=pl.UInt32)))
+    return ordered, np.append(True, people[1:] != people[:-1])
+
+
+def _site_ranks(site: pl.Series) -> _Ints:
+    coded = code(site)
+    return coded.shown_as(coded.values).codes
+
+
+def _ranks(numbers: NDArray[np.uint64]) -> _Ints:
+    """The place of each number among the distinct ones."""
+    order = np.argsort(numbers)
+    ordered = numbers[order]
+    ranks = np.empty(len(numbers), dtype=np.int64)
+    ranks[order] = np.cumsum(np.append(0, ordered[1:] != ordered[:-1]))
+    return ranks
+
+
+def _by_time(events: pl.DataFrame, people: _Ints) -> _Ints:
+    """Rows by (people, ts, received, spool, seq): one number holds the first two, the others decide ties."""
+    ts = events["ts"].to_numpy()
+    span = int(ts.max()) - int(ts.min()) + 1
+    if (int(people.max()) + 1) * span < 2**63:
+        keys = people * span + (ts - ts.min())
+    else:  # years of a large site at once
+        moments = _ranks(ts.astype(np.uint64))
+        keys = people * (int(moments.max()) + 1) + moments
+    order = np.argsort(keys)
+    keys = keys[order]
+    same = keys[1:] == keys[:-1]
+    if not same.any():
+        return order
+    tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
+    rows = pl.Series(order[tied])
+    facts = events.select(pl.col("received", "spool", "seq").gather(rows)).with_columns(rows.alias("row"))
+    by_tie = facts.with_columns(pl.Series("key", keys[tied])).sort("key", "received", "spool", "seq")
+    order[tied] = by_tie["row"].to_numpy()
+    return order
 
 
 def _runs(ordered: pl.DataFrame, first_of_visitor: _Flags, open_visits: pl.DataFrame) -> _Runs:
