@@ -150,12 +150,12 @@ class SegmentStore:
 
     def numbers(self, wanted: Sequence[Wanted]) -> list[Numbers | None]:
         """The numbers of segments, in the order asked for; None where the index has no such site."""
-        places = self._places(wanted)
+        places = self.places(wanted)
         return self._read(wanted, places, "n", Numbers, lambda site, data: Numbers(site, data))
 
     def rollups(self, wanted: Sequence[Wanted]) -> list[Rollup | None]:
         """Segments with their visitor sets; a row whose sets were not kept has an empty one."""
-        places = self._places(wanted)
+        places = self.places(wanted)
         numbers = self._read(wanted, places, "n", Numbers, lambda site, data: Numbers(site, data))
         sets = self._read(wanted, places, "s", Sets, lambda _, data: Sets(data))
         return [None if n is None else segment_rollup(n, s) for n, s in zip(numbers, sets, strict=True)]
@@ -166,7 +166,8 @@ class SegmentStore:
             return [*self.rollups(wanted)]
         return [None if n is None else counts([n]) for n in self.numbers(wanted)]
 
-    def _places(self, wanted: Sequence[Wanted]) -> list[Located | None]:
+    def places(self, wanted: Sequence[Wanted]) -> list[Located | None]:
+        """Where each segment lies; None where the index has no such site."""
         keys = [(period, site_slot(site, self._slots), generation) for site, period, generation in wanted]
         indexes = self.located(dict.fromkeys(keys))
         return [indexes[key].get(site) for key, (site, _, _) in zip(keys, wanted, strict=True)]
