@@ -9,16 +9,18 @@ from typing import Final
 import dagster as dg
 
 from orchestration import external, report
-from orchestration.partitions import HOURS
+from orchestration.partitions import DAYS, HOURS, MONTHS
 from orchestration.resources import Workplace
 from orchestration.steps.archive_range import archive_range
 from orchestration.steps.hours import made_by
 from orchestration.steps.publish_range import publish_range
+from orchestration.steps.rebuild_range import rebuild_range
 from orchestration.steps.rollup_range import rollup_range
 
 REASON_TAG: Final = "recount/reason"
 LOG_EVERY_S: Final = 2.0
 GROUP: Final = "history"
+PUBLISH_OPEN_JOB: Final = "publish_open"  # a run of this job takes the running hour without being told
 PUBLISHER_POOL: Final = "publisher"
 DAILY: Final = dg.AssetKey("daily_rollup")
 MONTHLY: Final = dg.AssetKey("monthly_rollup")
@@ -59,7 +61,7 @@ def event_archive(
         workplace,
         hours,
         context.run_id,
-        open_hour=config.open_hour,
+        open_hour=config.open_hour or context.job_name == PUBLISH_OPEN_JOB,
         progress=lambda archived: tell(archived.info.hour),
     )
     rows = {hour: report.archived_hour(archived.info) for hour, archived in found.hours.items()}
@@ -140,4 +142,40 @@ def published_hours(
         rows = {made.period: report.published_hour(made, found) for made in found.hours}
         report.per_hour(context, rows, hours)
         report.rebuilt(context, {"day": DAILY, "month": MONTHLY}, found)
+    return dg.MaterializeResult(metadata=report.published_range(found))
+
+
+@dg.asset(
+    partitions_def=DAYS,
+    deps=[published_hours],
+    group_name=GROUP,
+    kinds={"dynamodb"},
+    pool=PUBLISHER_POOL,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+)
+def daily_rollup(
+    context: dg.AssetExecutionContext, workplace: dg.ResourceParam[Workplace]
+) -> dg.MaterializeResult:  # type: ignore[type-arg] # Dagster knows it only without an argument
+    """A day in each site's own zone. Every publication of hours makes the days it touches, in the same move,
+    and reports them here; a run of this asset alone makes them again from the published hours."""
+    days = list(context.partition_keys)
+    found = rebuild_range(workplace, context.run_id, reason=_reason(context), days=days)
+    report.rebuilt(context, {"month": MONTHLY}, found)
+    return dg.MaterializeResult(metadata=report.published_range(found))
+
+
+@dg.asset(
+    partitions_def=MONTHS,
+    deps=[daily_rollup],
+    group_name=GROUP,
+    kinds={"dynamodb"},
+    pool=PUBLISHER_POOL,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+)
+def monthly_rollup(
+    context: dg.AssetExecutionContext, workplace: dg.ResourceParam[Workplace]
+) -> dg.MaterializeResult:  # type: ignore[type-arg] # Dagster knows it only without an argument
+    """A month in each site's own zone, made and reported as days are."""
+    months = list(context.partition_keys)
+    found = rebuild_range(workplace, context.run_id, reason=_reason(context), months=months)
     return dg.MaterializeResult(metadata=report.published_range(found))

@@ -17,6 +17,8 @@ def definitions() -> dg.Definitions:
             assets.event_archive,
             assets.hourly_rollup,
             assets.published_hours,
+            assets.daily_rollup,
+            assets.monthly_rollup,
         ],
         asset_checks=external.topic_checks(),
         jobs=jobs.jobs(),

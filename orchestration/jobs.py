@@ -6,12 +6,14 @@ from typing import Final
 
 import dagster as dg
 
+from orchestration.assets import PUBLISH_OPEN_JOB
 from orchestration.partitions import HOURS, range_tags
 from recount.periods import HOUR_MS, hour_of
 
+__all__ = ["HOURLY_ASSETS", "HOUR_JOB", "PUBLISH_OPEN_JOB", "hourly", "jobs"]
+
 HOURLY_ASSETS: Final = ("event_archive", "hourly_rollup", "published_hours")
 HOUR_JOB: Final = "hour"
-PUBLISH_OPEN_JOB: Final = "publish_open"
 
 
 def jobs() -> list[dg.UnresolvedAssetJobDefinition]:
@@ -27,7 +29,6 @@ def jobs() -> list[dg.UnresolvedAssetJobDefinition]:
             PUBLISH_OPEN_JOB,
             selection=list(HOURLY_ASSETS),
             partitions_def=HOURS,
-            config={"ops": {"event_archive": {"config": {"open_hour": True}}}},
             description="The same for a running hour: take the cut now, publish it marked open.",
         ),
     ]

@@ -88,7 +88,6 @@ def in_progress(instance: dg.DagsterInstance) -> set[str]:
 
 
 @dg.sensor(
-    target=dg.AssetSelection.assets(external.EVENTS, external.IMPORTS),
     minimum_interval_seconds=LOOK_EVERY_S * 2,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Shows the topics' ends and how far store_batches is behind, without any run.",

@@ -95,6 +95,36 @@ class Parents:
             self._rebuild(self._month, month, touched[month])
         return touched
 
+    def days_again(self, days: Iterable[str]) -> Changes:
+        """Rebuild days whole, from the hours that are shown."""
+        return self._again(self._day, days)
+
+    def months_again(self, months: Iterable[str]) -> Changes:
+        """Rebuild months whole, from the days that are shown."""
+        return self._again(self._month, months)
+
+    def _again(self, level: _Level, periods: Iterable[str]) -> Changes:
+        touched = {period: self._sites_in(level, period) for period in periods}
+        for period, slots in touched.items():
+            self._rebuild(level, period, slots)
+        return touched
+
+    def _sites_in(self, level: _Level, period: str) -> dict[int, set[str]]:
+        """The sites, by slot, that a period shows or should show because its children do."""
+        zones = {self._zone(site) for site in self._sites} | {DEFAULT_ZONE}
+        children = {
+            zone: {period_key(level.child_kind, child) for child in level.children(period, zone)}
+            for zone in zones
+        }
+        own = period_key(level.kind, period)
+        entries = self._draft.entries({own}.union(*children.values()))
+        places = [(key, slot, g) for key, entry in entries.items() for slot, g in entry.generations().items()]
+        found: dict[int, set[str]] = {}
+        for (key, slot, _), located in self._draft.sites_of(places).items():
+            sites = {site for site in located if key == own or key in children[self._zone(site)]}
+            found.setdefault(slot, set()).update(sites)
+        return found
+
     def _bystanders(
         self, hours: Changes, days_of: Callable[[str, str], list[str]]
     ) -> Iterable[tuple[str, int]]:

@@ -75,12 +75,37 @@ class Publisher:
         if not hours:
             raise InvalidInput("name at least one hour to publish", field="hours")
         infos = [self._info(candidate) for candidate in hours]
+
+        def fill(draft: Draft) -> bool:
+            todo = list(self._rebased(draft, hours, infos))
+            if todo:
+                self._fill(draft, todo, reason, run_id)
+            return bool(todo)
+
+        return self._move(fill, reason, run_id)
+
+    def rebuild(
+        self, days: Sequence[str], months: Sequence[str], reason: str, run_id: str = ""
+    ) -> Publication:
+        """Make days, their months, and further months again from the hours and days that are shown."""
+
+        def fill(draft: Draft) -> bool:
+            parents = self._parents(draft, reason, run_id)
+            parents.months(parents.days_again(days))
+            parents.months_again(sorted({*months} - {day[:7] for day in days}))
+            return True
+
+        return self._move(fill, reason, run_id)
+
+    def _move(self, fill: Callable[[Draft], bool], reason: str, run_id: str) -> Publication:
+        """Fill a draft of the current root and show it; from the start again if another was faster.
+
+        Where there is nothing to fill in, the current publication is returned.
+        """
         for attempt in range(1, ATTEMPTS_MAX + 1):
             draft = Draft(self._manifests, self._segments)
-            todo = list(self._rebased(draft, hours, infos))
-            if draft.base is not None and not todo:
+            if not fill(draft) and draft.base is not None:
                 return self._manifests.publication(draft.base.id)
-            self._fill(draft, todo, reason, run_id)
             try:
                 publication = draft.publish(reason, run_id, self._now_ms())
             except Conflict:
@@ -129,9 +154,12 @@ class Publisher:
             changes = self._compare(draft, info)
             draft.show(info, changes)
             changed[info.period] = {slot: change.sites for slot, change in changes.items()}
-        why = Why(reason, run_id, self._now_ms())
-        parents = Parents(draft, self._candidates, self._sites(), self._slots, self._top_values, why)
+        parents = self._parents(draft, reason, run_id)
         parents.months(parents.days(changed))
+
+    def _parents(self, draft: Draft, reason: str, run_id: str) -> Parents:
+        why = Why(reason, run_id, self._now_ms())
+        return Parents(draft, self._candidates, self._sites(), self._slots, self._top_values, why)
 
     def _compare(self, draft: Draft, info: Provenance) -> dict[int, SlotChange]:
         """The slots in which a candidate differs from what is shown."""
