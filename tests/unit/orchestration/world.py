@@ -5,17 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
+
+import polars as pl
 
 from orchestration.resources import Workplace
 from orchestration.spools import SpoolReport
+from orchestration.steps.archive_range import archive_range
 from orchestration.steps.cut import TakenCut, take
+from orchestration.steps.hours import made_by
+from orchestration.steps.publish_range import PublishedRange, publish_range
+from orchestration.steps.rollup_range import rollup_range
 from recount.columns import positions
 from recount.kafka import SourcePartition
+from recount.keys import site_slot
 from recount.periods import HOUR_MS, hour_of
 from recount.quarantine import DeadLetter
+from recount.rollup import TOTAL
 from recount.settings import Settings
 from recount.store.catalog import Site
+from recount.store.manifests import Entry
+from recount.store.provenance import Kind, period_key
 from recount.store.tables import memory_tables
 from tests import made
 from tests.memory_log import MemoryLog
@@ -101,6 +111,34 @@ class World:
         offsets = self.produce(values, source)
         self.store(offsets, source)
         return offsets
+
+    def publish(self, *hours: str, run: str = "run", open_hour: bool = False) -> PublishedRange | None:
+        """The three steps of a run over some hours, without Dagster."""
+        found = archive_range(self.place, hours, run, open_hour=open_hour)
+        assert found.proof.complete
+        assert not found.lost
+        made = rollup_range(self.place, made_by(run, hours, self.place.archive), run, reason="test")
+        assert not [line for candidate in made for line in candidate.unbalanced]
+        return publish_range(self.place, hours, run, reason="test")
+
+    def total(self, period: str, site: str = "demo") -> dict[str, int]:
+        """What is shown of a site for `hour/...`, `day/...` or `month/...`: sums, and how many visitors."""
+        place = self.place
+        entry = place.manifests.entries(place.manifests.current(), [period])[period]
+        slot = site_slot(site, place.settings.site_slots)
+        generation = entry.generation(slot)
+        if generation is None:
+            return {}
+        kind, _, name = period.partition("/")
+        found = place.candidates.read_counted({(cast("Kind", kind), name, generation): [site]})
+        rows = found.rows.filter(pl.col("dimension") == TOTAL)
+        return {
+            m: rows[m].sum() for m in ("visits", "pageviews", "ended_visits", "accepted", "visitor_count")
+        }
+
+    def entry(self, hour_name: str) -> Entry | None:
+        key = period_key("hour", hour_name)
+        return self.place.manifests.entries(self.place.manifests.current(), [key]).get(key)
 
     def cut(self) -> TakenCut:
         place = self.place
