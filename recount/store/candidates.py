@@ -73,16 +73,22 @@ class Candidates:
         if not wanted:
             return counted.empty()
         columns = [name for name in COUNTED_SCHEMA if sets or name != "visitors"]
-        rows, revenue = [], []
-        for (kind, period, generation), sites in wanted.items():
-            folder = _folder(kind, period, generation)
-            rows.append(self._objects.get_frame([f"{folder}/rows.parquet"], columns, sites))
-            revenue.append(self._objects.get_frame([f"{folder}/revenue.parquet"], None, sites))
-        whole = pl.concat(rows)
+        whole = self._read("rows", wanted, columns)
         if not sets:
             missing = pl.lit(None, COUNTED_SCHEMA["visitors"]).alias("visitors")
             whole = whole.with_columns(missing).select(list(COUNTED_SCHEMA))
-        return Counted(whole, pl.concat(revenue))
+        return Counted(whole, self._read("revenue", wanted, list(REVENUE_SCHEMA)))
+
+    def _read(
+        self, name: str, wanted: Mapping[tuple[Kind, str, str], Sequence[str] | None], columns: Sequence[str]
+    ) -> pl.DataFrame:
+        """One file of each generation; those read whole and those read for some sites in one go each."""
+        paths = {f"{_folder(*key)}/{name}.parquet": sites for key, sites in wanted.items()}
+        some = {path: sites for path, sites in paths.items() if sites is not None}
+        whole = [path for path, sites in paths.items() if sites is None]
+        parts = [self._objects.get_frame(whole, columns)] if whole else []
+        parts += [self._objects.get_sites(some, columns)] if some else []
+        return pl.concat(parts)
 
     def remove(self, kind: Kind, period: str, generation: str) -> None:
         """Delete a generation for good (a discarded candidate, garbage collection)."""

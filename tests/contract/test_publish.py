@@ -16,7 +16,10 @@ from tests.publishing import SITES, SLOTS, Press, of_dimension, total
 from tests.rollups import hour_rollup
 
 ALL = tuple(SITES)
-NIGHT = list(hours_between(hour_start_ms("2026-10-30T20"), hour_start_ms("2026-11-01T02")))
+NIGHT = [
+    *hours_between(hour_start_ms("2026-10-30T20"), hour_start_ms("2026-10-31T02")),
+    *hours_between(hour_start_ms("2026-10-31T20"), hour_start_ms("2026-11-01T02")),
+]
 
 
 @pytest.fixture(params=tables.KINDS)
