@@ -26,6 +26,7 @@ def create_app(services: Services) -> Flask:
     app.add_url_rule("/static/<version>/<path:name>", "asset", _asset)
     app.register_blueprint(pages.blueprint(services))
     problems.register(app)
+    app.logger.disabled = True  # what goes wrong is logged by `problems`, structured
     app.after_request(security.secure)
     return app
 

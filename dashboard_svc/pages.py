@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
@@ -24,7 +24,7 @@ from recount.store.catalog import Site
 
 CARDS_MAX: Final = 24
 NEAR_MAX: Final = 3
-STATE: Final = ("period", "from", "to", "interval", "metric", "compare", *(panel.name for panel in PANELS))
+STATE: Final = (*ranges.PARAMETERS, "interval", "metric", "compare", *(panel.name for panel in PANELS))
 
 
 class UnknownSite(Exception):
@@ -136,6 +136,7 @@ def _page(
         "choices": ranges.CHOICES,
         "kept": kept,
         "link": _linker(kept),
+        "ranged": _linker({name: value for name, value in kept.items() if name not in ranges.PARAMETERS}),
         "now_ms": now_ms,
         "as_of": words.moment(now_ms, site.timezone, now_ms),
         "previous_words": ranges.words_of(shown.previous) if shown.previous else "",
@@ -167,8 +168,8 @@ def _first_day(services: Services, site: Site) -> Callable[[], date | None]:
 def _linker(kept: dict[str, str]) -> Callable[..., str]:
     """Links that keep the page's state but for what is given; None drops a parameter."""
 
-    def link(**changes: str | None) -> str:
-        state = {name: value for name, value in {**kept, **changes}.items() if value}
+    def link(range_: Mapping[str, str] | None = None, **changes: str | None) -> str:
+        state = {name: value for name, value in {**kept, **(range_ or {}), **changes}.items() if value}
         return "?" + urlencode(state, safe=":/")
 
     return link

@@ -64,7 +64,8 @@ def _http(error: HTTPException) -> Response:
 
 
 def _unexpected(error: Exception) -> Response:
-    structlog.get_logger().error("unexpected", exc_info=error)
+    cause = getattr(error, "original_exception", None) or error
+    structlog.get_logger().error("unexpected", exc_info=cause)
     detail = "The reason is in the dashboard's log: ./recount logs dashboard"
     if _is_api():
         return _problem(500, "unexpected", "Something went wrong", detail, None)

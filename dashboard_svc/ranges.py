@@ -14,6 +14,7 @@ from recount.query import DAYS_MAX, HOURLY_DAYS_MAX, Span
 
 DEFAULT: Final = "7d"
 CUSTOM: Final = "custom"
+PARAMETERS: Final = ("period", "from", "to")
 ALL: Final = "all"
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 

@@ -24,6 +24,7 @@ export async function show(address, { push = true, quiet = false } = {}) {
   }
   const focus = focused();
   document.getElementById("report").replaceWith(document.adoptNode(fresh));
+  document.getElementById("picker").replaceWith(document.adoptNode(page.getElementById("picker")));
   document.title = page.title;
   if (push) history.pushState(null, "", address);
   refocus(focus);
@@ -33,7 +34,7 @@ export async function show(address, { push = true, quiet = false } = {}) {
 
 function focused() {
   const element = document.activeElement;
-  if (!element?.closest("#report")) return null;
+  if (!element?.closest("#report, #picker")) return null;
   const panel = element.closest("[role=tabpanel]");
   const row = element.closest(".rows li");
   if (panel && row) return { panel: panel.id, row: [...row.parentNode.children].indexOf(row) };
@@ -46,7 +47,7 @@ function focused() {
 function refocus(focus) {
   if (!focus) return;
   const found = focus.id ? document.getElementById(focus.id)
-    : focus.query ? document.querySelector(`#report ${focus.query}`)
+    : focus.query ? document.querySelector(`main ${focus.query}`)
       : document.getElementById(focus.panel)?.querySelectorAll(".rows li")[focus.row];
   found?.closest("details:not([open])")?.querySelector("summary").focus({ preventScroll: true });
   found?.focus({ preventScroll: true });
@@ -107,7 +108,7 @@ function onKey(event) {
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const target = /^[1-6]$/.test(key)
     ? document.querySelectorAll(".totals a")[key - 1]
-    : document.querySelector(`#report [data-key="${CSS.escape(key)}"]`);
+    : document.querySelector(`main [data-key="${CSS.escape(key)}"]`);
   if (!target) return;
   event.preventDefault();
   target.click();
