@@ -60,7 +60,7 @@ class Progress:
 
 
 class Follower:
-    """`run` until `stop`; an error that only a new process can mend ends it. Properties are for any thread."""
+    """`run` until `stop`; an error that only a new process can mend ends it. Properties suit any thread."""
 
     def __init__(
         self,
