@@ -15,42 +15,58 @@ from recount.reasons import Reason
 CHUNK_BYTES: Final = 64 * 1024
 ZSTD_WINDOW_MAX_BYTES: Final = 8 * 1024 * 1024
 GZIP_WINDOW_BITS: Final = 31
-CONTENT_TYPES: Final = frozenset({"", "application/json", "text/plain"})
+CONTENT_TYPES: Final = frozenset(
+    {
+        "",
+        "application/json",
+        "text/plain",
+        "text/plain;charset=UTF-8",
+    }  # the last as browsers' beacons have it
+)
 
 
 class Bodies:
     """Reads bodies; senders that dawdle hold a thread each, but never all of them."""
 
     def __init__(self, *, slow_max: int) -> None:
-        self._slots = threading.Semaphore(slow_max)
+        self._free = slow_max
+        self._lock = threading.Lock()
 
     def read(self, environ: Mapping[str, Any], max_bytes: int) -> bytes:
-        if not self._slots.acquire(blocking=False):
-            raise Refused(Reason.UNAVAILABLE, "too many unfinished requests; try again later")
+        with self._lock:
+            if self._free == 0:
+                raise Refused(Reason.UNAVAILABLE, "too many unfinished requests; try again later")
+            self._free -= 1
         try:
             return read_body(environ, max_bytes)
         finally:
-            self._slots.release()
+            with self._lock:
+                self._free += 1
 
 
 def read_body(environ: Mapping[str, Any], max_bytes: int) -> bytes:
     """The unpacked body. Raises Refused: too_large beyond `max_bytes` (packed or not), bad_json otherwise."""
     content_type = environ.get("CONTENT_TYPE", "")
-    if content_type.partition(";")[0].strip().lower() not in CONTENT_TYPES:
+    if content_type not in CONTENT_TYPES and _plain(content_type) not in CONTENT_TYPES:
         raise Refused(Reason.BAD_JSON, "send application/json or text/plain", field="Content-Type")
     body = _read(environ, max_bytes)
     encoding = environ.get("HTTP_CONTENT_ENCODING")
     return body if encoding is None else _unpack(body, encoding.strip().lower(), max_bytes)
 
 
+def _plain(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
+
+
 def _read(environ: Mapping[str, Any], max_bytes: int) -> bytes:
     stream = environ["wsgi.input"]
     declared = environ.get("CONTENT_LENGTH")
     if declared:
-        if not declared.isdecimal() or int(declared) > max_bytes:
+        size = int(declared) if declared.isdecimal() else max_bytes + 1
+        if size > max_bytes:
             raise _too_large(max_bytes)
-        body: bytes = stream.read(int(declared))
-        if len(body) != int(declared):
+        body: bytes = stream.read(size)
+        if len(body) != size:
             raise Refused(Reason.BAD_JSON, "the body is shorter than its Content-Length")
         return body
     chunks: list[bytes] = []

@@ -39,7 +39,7 @@ class Proxies:
 
     def client_address(self, environ: Mapping[str, Any]) -> str:
         """The nearest address that is not a trusted proxy; proxies append theirs at the right."""
-        peer: str = self._clean(environ["REMOTE_ADDR"]) or ""
+        peer = self._clean(environ["REMOTE_ADDR"]) or ""
         if not self._networks or not self._trusts(peer):
             return peer
         client = peer

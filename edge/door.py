@@ -66,9 +66,10 @@ class Door:
     def take(self, asked: Asked, sent: ClientEvent) -> None:
         """Returns when the event is in the spool. Raises Refused, or Unavailable: nothing was taken."""
         draft = policy.apply(self, asked, sent)
-        self.spool.append(Entry(draft.place, draft.event.received, _encode(draft.event)))
+        event = draft.event
+        self.spool.append(draft.partition, event.received, _encode(event))
         with self._counting:
-            self.accepted[draft.event.source_kind] += 1
+            self.accepted[event.source_kind] += 1
 
     def take_all(self, asked: Asked, batch: Sequence[Parsed]) -> Answer:
         """The good events are in the spool, written at one go, when this returns; the bad ones are listed."""
@@ -85,7 +86,7 @@ class Door:
                 answer.reject(index, refused)
                 continue
             event: DoorEvent = draft.event
-            entries.append(Entry(draft.place, event.received, _encode(event)))
+            entries.append(Entry(draft.partition, event.received, _encode(event)))
             kinds.append(event.source_kind)
         if entries:
             self.spool.append_all(entries)

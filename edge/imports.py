@@ -151,7 +151,7 @@ class Importer:
                 answer.reject(index, refused)
                 continue
             value = shippable(import_id, draft.sent.line or 0, _encode(draft.event))
-            by_partition.setdefault(draft.place, []).append({"value": value})
+            by_partition.setdefault(draft.partition, []).append({"value": value})
         return by_partition
 
     def _import_door(self, site: str, import_id: str) -> _ImportDoor:

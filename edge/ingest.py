@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Final
 
 import structlog
@@ -27,8 +28,9 @@ from recount.store.catalog import Catalog
 from recount.store.salts import Salts
 from recount.store.tables import open_tables
 
-THREADS: Final = 32
-SLOW_MAX: Final = 24  # threads that bodies under way may hold; the others keep serving pixels and health
+THREADS: Final = 16
+GC_THRESHOLD: Final = 50_000
+SLOW_MAX: Final = 10  # threads that bodies under way may hold; the others keep serving pixels and health
 
 log = structlog.get_logger("ingest")
 
@@ -71,6 +73,9 @@ def main() -> None:
         "ingest", f"ingest-{settings.ingest_port}", settings.host, settings.ingest_port, {"spool": spool.id}
     )
     sites.start()
+    # What is loaded now stays: the collector need not walk it in the middle of a request.
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD)
     try:
         with Presence(FileDirectory(settings.directory_root), lambda: instance):
             log.info("serving", port=settings.ingest_port, spool=spool.id)

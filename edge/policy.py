@@ -32,7 +32,7 @@ from recount.event import (
 from recount.ids import new_id
 from recount.reasons import Reason
 from recount.store.catalog import token_allows
-from recount.store.salts import visitor_hash
+from recount.store.salts import visitor_hex
 
 _ID: Final = re.compile(r"[A-Za-z0-9_.:-]+")
 _LANG: Final = re.compile(r"[A-Za-z0-9_-]+")
@@ -93,7 +93,18 @@ class Door(Protocol):
 class Draft:
     """One event on its way through the steps."""
 
-    __slots__ = ("address", "asked", "door", "event", "host", "is_authorised", "place", "rules", "sent", "ua")
+    __slots__ = (
+        "address",
+        "asked",
+        "door",
+        "event",
+        "host",
+        "is_authorised",
+        "partition",
+        "rules",
+        "sent",
+        "ua",
+    )
 
     def __init__(self, door: Door, asked: Asked, sent: ClientEvent) -> None:
         self.door = door
@@ -102,7 +113,7 @@ class Draft:
         self.address = asked.address
         self.ua = asked.ua
         self.host = ""
-        self.place = 0
+        self.partition = 0
         self.is_authorised = False
         self.rules: SiteRules = None  # type: ignore[assignment] # set by the first step, which drops the event otherwise
         self.event = DoorEvent(
@@ -263,11 +274,11 @@ def put_visitor(draft: Draft) -> None:
     """raises Unavailable where no salt can be had: the anonymous visitor, and with it the partition"""
     rules, sent = draft.rules, draft.sent
     if sent.visitor is not None and rules.first_party:
-        visitor = visitor_hash(draft.door.first_party_key(), sent.site, sent.visitor, "")
+        visitor = visitor_hex(draft.door.first_party_key(), sent.site, sent.visitor, "")
     else:
-        visitor = visitor_hash(draft.door.salt_of(rules, draft.event.ts), sent.site, draft.address, draft.ua)
-    draft.event.visitor = f"{visitor:016x}"
-    draft.place = rules.partition_of(visitor)
+        visitor = visitor_hex(draft.door.salt_of(rules, draft.event.ts), sent.site, draft.address, draft.ua)
+    draft.event.visitor = visitor
+    draft.partition = rules.partition_of(visitor) if rules.partition is None else rules.partition
 
 
 def put_id(draft: Draft) -> None:

@@ -49,10 +49,11 @@ class SiteRules:
         default_factory=list
     )  # days: [start, end) ms UTC and their salt
 
-    def partition_of(self, visitor: int) -> int:
-        if self.partition is not None:
-            return self.partition
-        return kafka_partition(self.site.id, visitor, spread=self.site.spread, partitions=self.partitions)
+    def partition_of(self, visitor: str) -> int:
+        """The partition of a visitor (16 hex digits) of a site that is spread over several."""
+        return kafka_partition(
+            self.site.id, int(visitor, 16), spread=self.site.spread, partitions=self.partitions
+        )
 
 
 class DaySalts:

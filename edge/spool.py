@@ -55,11 +55,11 @@ class Spool:
         """Bytes written and, as of the last look, not shipped."""
         return self._max_bytes - self._room
 
-    def append(self, entry: Entry) -> int:
+    def append(self, partition: int, received: int, payload: bytes) -> int:
         """Write one event; returns its sequence number."""
         with self._lock:
             seq = self.last_seq + 1
-            self._write(frame(entry, seq), seq)
+            self._write(frame(partition, received, payload, seq), seq)
         if self._group is not None:
             self._group.wait(seq)
         return seq
@@ -68,7 +68,7 @@ class Spool:
         """Write a batch with one system call, all or nothing; returns the last sequence number."""
         with self._lock:
             first, last = self.last_seq + 1, self.last_seq + len(entries)
-            self._write(b"".join(map(frame, entries, range(first, last + 1))), last)
+            self._write(b"".join(frame(*entry, seq) for seq, entry in enumerate(entries, first)), last)
         if self._group is not None:
             self._group.wait(last)
         return last

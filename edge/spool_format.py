@@ -54,9 +54,8 @@ class Progress(msgspec.Struct, frozen=True):
     seq: int = 0
 
 
-def frame(entry: Entry, seq: int) -> bytes:
+def frame(partition: int, received: int, payload: bytes, seq: int) -> bytes:
     """The bytes of one event in a segment."""
-    partition, received, payload = entry
     head = HEAD.pack(MAGIC, partition, len(payload), seq, received)
     return head + CRC.pack(zlib.crc32(payload, zlib.crc32(head))) + payload
 

@@ -64,7 +64,7 @@ class Front:
         except (Refused, Unavailable) as error:
             refused = answers.as_refused(error)
             self._door.count_drop(refused.reason)
-            start_response("200 OK", answers.refusal(refused, answers.GIF_HEADERS))
+            start_response("200 OK", answers.refusal_headers(refused.reason, answers.GIF_HEADERS))
         else:
             start_response("200 OK", answers.GIF_HEADERS)
         return [answers.GIF]

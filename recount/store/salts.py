@@ -61,5 +61,9 @@ class Salts:
 
 def visitor_hash(salt: bytes, site_id: str, address: str, ua: str) -> int:
     """64 bits of a keyed BLAKE2b (RFC 7693) over who is asking; the address goes nowhere else."""
-    digest = hashlib.blake2b(f"{site_id}\0{address}\0{ua}".encode(), digest_size=8, key=salt).digest()
-    return int.from_bytes(digest, "big")
+    return int(visitor_hex(salt, site_id, address, ua), 16)
+
+
+def visitor_hex(salt: bytes, site_id: str, address: str, ua: str) -> str:
+    """The same as the 16 hex digits of the wire."""
+    return hashlib.blake2b(f"{site_id}\0{address}\0{ua}".encode(), digest_size=8, key=salt).hexdigest()
