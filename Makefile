@@ -6,6 +6,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
+export PYTHONPATH := $(CURDIR):$(CURDIR)/src
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --require-hashes --build-constraints requirements/build.txt
 COMPILE := UV_NO_CONFIG=1 $(UV) pip compile --quiet --generate-hashes --no-annotate --no-header --no-emit-index-url \
 	--no-emit-find-links --python-version 3.11

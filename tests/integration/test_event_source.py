@@ -19,9 +19,9 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from deploy.local.event_source import EventSource, serve
-from deploy.local.layout import ROOT
 from deploy.local.mapping import FOR_EVER, Mapping
 from deploy.local.runtime_api import LocalFunction, Result
+from deploy.local.supervise import python_path
 from recount.settings import Settings
 
 DEADLINE_S = 180.0
@@ -41,7 +41,7 @@ class Room:
         self.source: EventSource | None = None
         for name, value in (("HANDLED", self.handled_file), ("CALLS", self.calls_file), ("AWAY", self.away)):
             monkeypatch.setenv(name, str(value))
-        monkeypatch.setenv("PYTHONPATH", str(ROOT))
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join(python_path()))
         self.admin = AdminClient({"bootstrap.servers": kafka})
         for made in self.admin.create_topics(
             [NewTopic(self.topic, 2, 1), NewTopic(self.failed, 1, 1)]
@@ -226,7 +226,7 @@ def test_invocations_of_a_stopped_function_start_it_again(
         **os.environ,
         "HANDLED": str(tmp_path / "h"),
         "CALLS": str(tmp_path / "c"),
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": os.pathsep.join(python_path()),
     }
     function = LocalFunction("again", HANDLER, timeout_s=30.0, env=env)
     try:
