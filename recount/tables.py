@@ -82,7 +82,7 @@ def table(site: Site, query: Query, data: Data, now_ms: int) -> tuple[list[Row],
     dimension = query.dimension or TOTAL
     added = data.by_value.filter(pl.col("dimension") == dimension)
     if query.dimension is None:
-        return [_total(query, added, data)], notes
+        return [_total(query, added, data)], [*notes, *_estimated(added)]
     kept = measured(added.filter(fitting(query.filters)), query.metrics, dimension)
     if query.metrics[0] == REVENUE:
         revenue = data.revenue_by_value.filter(
@@ -91,7 +91,7 @@ def table(site: Site, query: Query, data: Data, now_ms: int) -> tuple[list[Row],
         micros = revenue.group_by("value").agg(pl.col("micros").sum().alias("metric:revenue"))
         kept = kept.join(micros, on="value", how="left")
     shown = ranked(kept, query.metrics[0]).head(query.limit)
-    notes += _bounds(added, dimension)
+    notes += [*_folded(added, dimension), *_estimated(added)]
     return _rows(query, shown, _amounts(query, data.revenue_by_value, dimension), dimension), notes
 
 
@@ -178,12 +178,13 @@ def _notes(query: Query, data: Data) -> Iterator[str]:
             yield f"{', '.join(without)}: counted for whole visits, not for each {query.dimension}."
 
 
-def _bounds(added: pl.DataFrame, dimension: str) -> Iterator[str]:
+def _folded(added: pl.DataFrame, dimension: str) -> Iterator[str]:
     other = added.filter(pl.col("value") == OTHER)
     if not other.is_empty():
         most = other["folded_max"][0]
         yield f"Rare values of {dimension} are counted in {OTHER}, with up to {most} visitors for each."
+
+
+def _estimated(added: pl.DataFrame) -> Iterator[str]:
     if (added["visitors"] > sketch.EXACT_MAX).any():
-        yield (
-            f"Visitors above {sketch.EXACT_MAX:,} in a row of one day are estimates, standard error 1.6 %."
-        )
+        yield f"Visitors above {sketch.EXACT_MAX:,} a day are estimates, standard error 1.6 %."
