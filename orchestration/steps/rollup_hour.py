@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Final
@@ -16,12 +17,16 @@ from recount.fold import LOGIC_VERSION, Rollup, fold, merge
 from recount.ids import new_id
 from recount.interpret import Interpreter
 from recount.interpret.bots import HUMAN
+from recount.periods import HOUR_MS, hour_start_ms
 from recount.rollup import VERDICT
 from recount.store.archive import Archive, ArchiveInfo
 from recount.store.catalog import Site
 from recount.store.provenance import ArchiveSource, Provenance
 
 PARALLEL_MIN_EVENTS: Final = 400_000  # below, starting processes costs more than they save
+TASK_MAX_EVENTS: Final = (
+    100_000  # of hours folded together: one call of the fold costs as much as 20,000 events
+)
 
 COUNTED: Final = "counted"
 BOT: Final = "bot"
@@ -43,38 +48,82 @@ class Unbalanced:
         return f"{self.hour} {self.site}: {self.accepted} accepted, {self.accounted} accounted for"
 
 
-class SlotFolder:
-    """Folds slots of archived hours; one a process, so that user agents are interpreted once."""
+@dataclass(frozen=True)
+class Task:
+    """What one call of the fold takes: a slot of one hour with many events, or several hours with few."""
+
+    hours: tuple[tuple[str, str], ...]  # (hour, archive generation)
+    slot: int | None = None
+
+
+class TaskFolder:
+    """Folds tasks; one a process, so that user agents are interpreted once."""
 
     def __init__(self, root: str, sites: Mapping[str, Site]) -> None:
         self._archive = Archive(root)
         self._sites = sites
         self._interpreter = Interpreter()
 
-    def fold(self, hour: str, generation: str, slot: int | None) -> Rollup:
-        """The rollup of one slot, or of all with None."""
-        events = self._archive.read_events(hour, generation, slot)
-        ends = self._archive.read_ends(hour, generation, slot)
+    def fold(self, task: Task) -> dict[str, Rollup]:
+        """The rollup of each hour of the task. The fold puts every row into its own hour, so many hours at
+        once give the same as one after the other."""
+        events = pl.concat([self._archive.read_events(hour, g, task.slot) for hour, g in task.hours])
+        ends = pl.concat([self._archive.read_ends(hour, g, task.slot) for hour, g in task.hours])
         present = set(events["site"].unique()) | set(ends["site"].unique())
         # A site that has left the catalog keeps its history, counted by the rules of a new site.
         sites = {name: self._sites.get(name) or Site(id=name, domain=name) for name in sorted(present)}
-        return fold(events, ends, sites, self._interpreter)
+        whole = fold(events, ends, sites, self._interpreter)
+        return {hour: _within(whole, hour) for hour, _ in task.hours}
+
+
+def tasks_of(infos: Iterable[ArchiveInfo]) -> list[Task]:
+    """The tasks of some hours, in their order."""
+    tasks: list[Task] = []
+    few: list[tuple[str, str]] = []
+    events = 0
+    for info in infos:
+        if few and events + info.events > TASK_MAX_EVENTS:
+            tasks.append(Task(tuple(few)))
+            few, events = [], 0
+        if info.events > TASK_MAX_EVENTS:
+            tasks += [Task(((info.hour, info.generation),), slot) for slot in sorted(info.slots)]
+        else:
+            few.append((info.hour, info.generation))
+            events += info.events
+    return [*tasks, Task(tuple(few))] if few else tasks
 
 
 def fold_hours(
     infos: Sequence[ArchiveInfo], root: str, sites: Mapping[str, Site], *, processes: int
 ) -> Iterator[tuple[ArchiveInfo, Rollup]]:
-    """The rollup of each hour, in order; many events are folded slot by slot in `processes` processes."""
+    """The rollup of each hour, in order; in `processes` processes where there is much to do."""
+    tasks = tasks_of(infos)
     if processes < 2 or sum(info.events for info in infos) < PARALLEL_MIN_EVENTS:
-        folder = SlotFolder(root, sites)
-        for info in infos:
-            yield info, folder.fold(info.hour, info.generation, None)
+        yield from _gathered(infos, tasks, map(TaskFolder(root, sites).fold, tasks))
         return
     with ProcessPoolExecutor(processes, get_context("spawn"), _start, (root, sites)) as pool:
-        waiting = [(info, [_submit(pool, info, slot) for slot in info.slots]) for info in infos]
-        while waiting:
-            info, parts = waiting.pop(0)
-            yield info, merge([part.result() for part in parts])
+        yield from _gathered(infos, tasks, pool.map(_fold, tasks))
+
+
+def _gathered(
+    infos: Sequence[ArchiveInfo], tasks: Sequence[Task], results: Iterable[dict[str, Rollup]]
+) -> Iterator[tuple[ArchiveInfo, Rollup]]:
+    """Each hour as soon as all of its parts are there."""
+    by_hour = {info.hour: info for info in infos}
+    missing = Counter(hour for task in tasks for hour, _ in task.hours)
+    parts: dict[str, list[Rollup]] = {}
+    for result in results:
+        for hour, rollup in result.items():
+            parts.setdefault(hour, []).append(rollup)
+            missing[hour] -= 1
+            if not missing[hour]:
+                yield by_hour[hour], merge(parts.pop(hour))
+
+
+def _within(rollup: Rollup, hour: str) -> Rollup:
+    start = hour_start_ms(hour)
+    inside = pl.col("at").is_between(start, start + HOUR_MS, closed="left")
+    return Rollup(rollup.rows.filter(inside), rollup.revenue.filter(inside))
 
 
 def provenance(info: ArchiveInfo, before: ArchiveInfo | None, ledger: Ledger, sites: Mapping[str, Site],
@@ -124,21 +173,17 @@ def unbalanced(hour: str, ledger: Ledger) -> list[Unbalanced]:
     return found
 
 
-_folder: SlotFolder | None = None  # of this worker process
+_folder: TaskFolder | None = None  # of this worker process
 
 
 def _start(root: str, sites: Mapping[str, Site]) -> None:
     global _folder
-    _folder = SlotFolder(root, sites)
+    _folder = TaskFolder(root, sites)
 
 
-def _submit(pool: ProcessPoolExecutor, info: ArchiveInfo, slot: int) -> Future[Rollup]:
-    return pool.submit(_fold_slot, info.hour, info.generation, slot)
-
-
-def _fold_slot(hour: str, generation: str, slot: int) -> Rollup:
+def _fold(task: Task) -> dict[str, Rollup]:
     assert _folder is not None
-    return _folder.fold(hour, generation, slot)
+    return _folder.fold(task)
 
 
 def _accepted(rows: pl.DataFrame) -> dict[str, int]:
