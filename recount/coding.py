@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 
-ABSENT = -1
+ABSENT: Final = -1
 """The code of a row that has no value: it takes no part in the dimension."""
 
 
@@ -26,18 +27,21 @@ class Coded:
         return len(self.values)
 
     def shown_as(self, shown: pl.Series) -> Coded:
-        """The same rows by what their values are shown as (one per value, null for ABSENT), in sorted
-        order."""
-        own = code(shown)
-        present = own.values.drop_nulls()
-        order = present.arg_sort().to_numpy()
-        rank = np.full(own.size + 1, ABSENT, dtype=np.int64)
-        places = np.flatnonzero(own.values.is_not_null().to_numpy())
-        rank[places[order]] = np.arange(len(order))
-        return Coded(_take(rank[own.codes], self.codes), present.gather(order))
+        """The same rows by what their values are shown as: `shown` has one text per value, null for ABSENT.
 
-    def at(self, rows: Ints) -> Coded:
-        """The coded values of some of the rows."""
+        The new values are distinct and sorted.
+        """
+        own = code(shown)
+        present = np.flatnonzero(own.values.is_not_null().to_numpy())
+        texts = own.values.gather(present)
+        order = texts.arg_sort().to_numpy()
+        rank = np.full(own.size + 1, ABSENT, dtype=np.int64)
+        rank[present[order]] = np.arange(len(order))
+        of_value = np.append(rank[own.codes], ABSENT)  # ABSENT stays ABSENT
+        return Coded(of_value[self.codes], texts.gather(order))
+
+    def at(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Coded:
+        """Some of the rows."""
         return Coded(self.codes[rows], self.values)
 
 
@@ -51,20 +55,28 @@ def code(texts: pl.Series) -> Coded:
     rows[present] = np.flatnonzero(codes.is_not_null().to_numpy())
     values = texts.gather(rows)
     if codes.null_count():
-        codes, values = (
-            codes.fill_null(size),
-            pl.concat([values, pl.Series(texts.name, [None], dtype=pl.String)]),
-        )
+        codes = codes.fill_null(size)
+        values = pl.concat([values, pl.Series(texts.name, [None], dtype=pl.String)])
     return Coded(codes.to_numpy(), values)
 
 
+def whole(rows: int) -> Coded:
+    """The value of a dimension that has only one."""
+    return Coded(np.zeros(rows, dtype=np.int64), pl.Series([""]))
+
+
 def pairs(first: Ints, second: Ints, seconds: int) -> tuple[Ints, Ints]:
-    """The distinct pairs of two codes as packed numbers `first * seconds + second`, and each row's place
+    """The distinct pairs of two codes, as `first * seconds + second`, and the place of each row's pair
     there."""
     distinct, places = np.unique(first * seconds + second, return_inverse=True)
     return distinct, places
 
 
-def _take(values: Ints, places: Ints) -> Ints:
-    """values[places], where a place may be ABSENT."""
-    return np.append(values, ABSENT)[places]
+def expanded(places: Ints, counts: Ints) -> tuple[Ints, Ints]:
+    """(row, entry): each row once for each of the counts[place] entries of its place, where entries lie by
+    place."""
+    times = counts[places]
+    held = np.repeat(np.arange(len(places)), times)
+    first = np.cumsum(counts) - counts
+    within = np.arange(len(held)) - np.repeat(np.cumsum(times) - times, times)
+    return held, first[places[held]] + within

@@ -37,22 +37,29 @@ def is_exact(sets: pl.Expr) -> pl.Expr:
     return sets.list.len() < K
 
 
-def empty(sets: int) -> pl.Series:
-    return _as_sets(np.empty(0, dtype=np.uint64), np.zeros(sets, dtype=np.int64))
+def lowest(hashes: Hashes, of_set: Ints, sets: int) -> tuple[Hashes, Ints]:
+    """The distinct hashes that `sets` sets keep, one set after another, and how many each has.
 
-
-def from_sorted(hashes: Hashes, of_set: Ints, sets: int) -> pl.Series:
-    """`sets` sets (SET), where `hashes[i]` belongs to set `of_set[i]`; ordered by set, then hash; repeats
-    allowed."""
+    `hashes[i]` belongs to set `of_set[i]`; ordered by set, then hash; repeats allowed.
+    """
     if not len(hashes):
-        return empty(sets)
+        return hashes, np.zeros(sets, dtype=np.int64)
     new = np.append(True, (of_set[1:] != of_set[:-1]) | (hashes[1:] != hashes[:-1]))
     hashes, of_set = hashes[new], of_set[new]
     sizes = np.bincount(of_set, minlength=sets)
     if sizes.max(initial=0) > K:
         rank = np.arange(len(hashes)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
         hashes, sizes = hashes[rank < K], np.minimum(sizes, K)
-    return _as_sets(hashes, sizes)
+    return hashes, sizes
+
+
+def as_sets(hashes: Hashes, sizes: Ints) -> pl.Series:
+    """What `lowest` gives, as a Series of SET."""
+    ends = np.cumsum(np.append(0, sizes))
+    listed = pa.LargeListArray.from_arrays(
+        pa.array(ends, type=pa.int64()), pa.array(hashes, type=pa.uint64())
+    )
+    return pl.Series(pl.from_arrow(listed), dtype=SET)
 
 
 def union(sets: pl.Series, of_union: Ints, unions: int) -> pl.Series:
@@ -62,7 +69,7 @@ def union(sets: pl.Series, of_union: Ints, unions: int) -> pl.Series:
     of_hash = np.repeat(of_union, sizes)
     by_hash = np.argsort(hashes)
     order = by_hash[stable_order(of_hash[by_hash], unions)]
-    return from_sorted(hashes[order], of_hash[order], unions)
+    return as_sets(*lowest(hashes[order], of_hash[order], unions))
 
 
 def stable_order(keys: Ints, below: int) -> Ints:
@@ -78,11 +85,3 @@ def stable_order(keys: Ints, below: int) -> Ints:
     packed.sort()
     packed &= (1 << row_bits) - 1
     return packed
-
-
-def _as_sets(hashes: Hashes, sizes: Ints) -> pl.Series:
-    ends = np.cumsum(np.append(0, sizes))
-    listed = pa.LargeListArray.from_arrays(
-        pa.array(ends, type=pa.int64()), pa.array(hashes, type=pa.uint64())
-    )
-    return pl.Series(pl.from_arrow(listed), dtype=SET)

@@ -212,10 +212,9 @@ def _count_scroll(counts: Counts, site: str, visit: Visit, scoped: list[tuple[st
     for event in visit.events:
         page, depth = _page(event["url"]), event.get("scroll_percent")
         if event["kind"] == "engagement" and depth is not None and page is not None:
-            quarter = event["ts"] - event["ts"] % QUARTER_MS
-            deepest[quarter, page] = max(depth, deepest.get((quarter, page), 0))
-    for (quarter, page), depth in deepest.items():
-        hour = quarter - quarter % HOUR_MS
+            hour = event["ts"] - event["ts"] % HOUR_MS
+            deepest[hour, page] = max(depth, deepest.get((hour, page), 0))
+    for (hour, page), depth in deepest.items():
         human = [("page", page)] if ("verdict", bots.HUMAN) in scoped else []
         for dimension, value in [*scoped, *human]:
             counts[site, hour, dimension, value].update(scroll_sum=depth, scroll_count=1)

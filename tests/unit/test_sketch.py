@@ -14,7 +14,7 @@ def counted(sets: pl.Series) -> list[int]:
 
 
 def of(hashes: np.ndarray[tuple[int], np.dtype[np.uint64]]) -> pl.Series:
-    return sketch.from_sorted(np.sort(hashes), np.zeros(len(hashes), dtype=np.int64), 1)
+    return sketch.as_sets(*sketch.lowest(np.sort(hashes), np.zeros(len(hashes), dtype=np.int64), 1))
 
 
 @pytest.mark.parametrize("visitors", [0, 1, sketch.EXACT_MAX - 1, sketch.EXACT_MAX])
@@ -38,7 +38,7 @@ def test_beyond_the_limit_it_is_an_estimate() -> None:
 def test_repeats_count_once() -> None:
     hashes = np.array([1, 1, 2, 2, 2, 2], dtype=np.uint64)
     of_set = np.array([0, 0, 0, 2, 2, 2])
-    assert sketch.from_sorted(hashes, of_set, 4).to_list() == [[1, 2], [], [2], []]
+    assert sketch.as_sets(*sketch.lowest(hashes, of_set, 4)).to_list() == [[1, 2], [], [2], []]
 
 
 def test_union_of_cut_sets_is_the_cut_of_the_union() -> None:
