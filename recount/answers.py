@@ -95,9 +95,13 @@ class Answerer:
             query: plan(query.span, site.timezone, read.shown, by_hour=query.interval == "hour")
             for query in queries
         }
-        loaded = {(one, self._united(site, query)) for query, one in plans.items()}
-        wanted = _dimensions(queries)
-        data = {key: self._load(read, key[0], wanted, united=key[1]) for key in loaded}
+        self._fetch(read, plans.values())
+        asked: dict[tuple[Plan, bool], list[Query]] = {}
+        for query, one in plans.items():
+            asked.setdefault((one, self._united(site, query)), []).append(query)
+        data = {
+            key: self._load(read, key[0], _dimensions(whole), united=key[1]) for key, whole in asked.items()
+        }
         tables: list[list[Row]] = []
         notes: dict[str, None] = dict.fromkeys(_freshness(read, queries, now_ms))
         for query in queries:
@@ -189,6 +193,11 @@ class Answerer:
             if place is not None:
                 read.used.add((period, place.generation))
         return found
+
+    def _fetch(self, read: _Read, plans: Iterable[Plan]) -> None:
+        """Have every segment of every plan in process, read together."""
+        kept = list(dict.fromkeys(period for one in plans for period in one.numbers))
+        self._segments.numbers(self._wanted(read, kept))
 
     def _load(self, read: _Read, one: Plan, dimensions: frozenset[str], *, united: bool) -> Data:
         composed = [self._composed(read, day) for day in one.composed]
