@@ -39,15 +39,19 @@ def match_pages(pages: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     pages = pages.select("site", "page").unique(maintain_order=True)
     fixed = ((s, r.page, r.name) for s, r in _each(rules) if r.page and WILDCARD not in r.page)
     open_ended = [(s, r.page, r.name) for s, r in _each(rules) if r.page and WILDCARD in r.page]
-    found = [_exact(pages, "page", fixed)]
-    with_patterns = pages.filter(pl.col("site").is_in({site for site, _, _ in open_ended}))
-    by_site = with_patterns.partition_by("site", as_dict=True)
-    for site, pattern, goal in open_ended:
-        own = by_site.get((site,))
-        if own is not None:
-            hits = own.filter(pl.col("page").str.contains(_regex(pattern)))
-            found.append(hits.with_columns(pl.lit(goal).alias("goal")))
-    return pl.concat(found).unique(maintain_order=True)
+    schema = dict.fromkeys(("site", "pattern", "goal"), pl.String())
+    asked = pages.join(
+        pl.DataFrame(open_ended, schema=schema, orient="row"), on="site", maintain_order="left"
+    )
+    asked = asked.with_columns(pl.col("pattern").str.strip_suffix(WILDCARD).alias("start"))
+    plain = pl.col("start").str.contains(WILDCARD, literal=True).not_()  # most patterns: "/docs/*"
+    found = [
+        _exact(pages, "page", fixed),
+        asked.filter(plain & pl.col("page").str.starts_with(pl.col("start"))),
+    ]
+    for (pattern,), of_pattern in asked.filter(~plain).partition_by("pattern", as_dict=True).items():
+        found.append(of_pattern.filter(pl.col("page").str.contains(_regex(pattern))))
+    return pl.concat(part.select("site", "page", "goal") for part in found).unique(maintain_order=True)
 
 
 def _each(rules: Rules) -> Iterator[tuple[str, GoalRule]]:
