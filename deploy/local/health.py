@@ -14,6 +14,8 @@ from deploy.local.parts import Part, Probe, code_port
 from recount.settings import Settings
 
 TIMEOUT_S: Final = 5.0
+ERROR_SHOWN_MAX_CHARS: Final = 300
+UNREACHABLE: Final = "DagsterUserCodeUnreachableError"  # the webserver asks again by itself
 LOCATIONS_QUERY: Final = """
 { workspaceOrError { ... on Workspace { locationEntries {
     loadStatus locationOrLoadError { ... on PythonError { message } } } } } }
@@ -31,10 +33,15 @@ class Health:
     healthy: bool
     port: int | None
     detail: str
+    broken: bool = False  # it will not become healthy by waiting
 
 
 class Unhealthy(Exception):
     """A part answered, and the answer is not good; the message says why in a few words."""
+
+
+class Broken(Unhealthy):
+    """Waiting will not help."""
 
 
 def check_all(
@@ -59,7 +66,7 @@ def check(
         for port in asked or [0]:
             PROBES[part.probe](settings, port)
     except Unhealthy as error:
-        return Health(part.name, False, part.port, str(error))
+        return Health(part.name, False, part.port, str(error), broken=isinstance(error, Broken))
     except httpx.HTTPError as error:
         return Health(part.name, False, part.port, f"does not answer ({type(error).__name__})")
     detail = f"pid {', '.join(map(str, sorted(running.pids)))}"
@@ -85,7 +92,9 @@ def _webserver(settings: Settings, port: int) -> None:
         raise Unhealthy("loading the definitions")
     errors = [e["locationOrLoadError"].get("message", "") for e in entries]
     if any(errors):
-        raise Unhealthy(f"the definitions do not load: {' '.join(errors).strip()[:200]}")
+        said = " ".join(errors).strip()
+        kind = Unhealthy if UNREACHABLE in said else Broken
+        raise kind(f"the definitions do not load: {said[:ERROR_SHOWN_MAX_CHARS]}")
 
 
 def _daemon(settings: Settings, _port: int) -> None:

@@ -36,6 +36,10 @@ class Layout:
         return self.state / "logs"
 
     @property
+    def dagster(self) -> Path:
+        return self.state / "dagster"
+
+    @property
     def manifest(self) -> Path:
         return self.state / "stack.json"
 

@@ -35,14 +35,13 @@ LOG_BACKUPS: Final = 2
 def environment(layout: Layout, manifest: Manifest) -> dict[str, str]:
     """What every part of the stack finds in its environment."""
     settings = manifest.settings
-    dagster = layout.state / "dagster"
     return {
         **os.environ,
         **manifest.env,
         leftovers.STACK_VARIABLE: str(layout.state),
         CODE_PORT_VARIABLE: str(code_port(settings)),
-        "DAGSTER_HOME": str(ROOT),
-        "RECOUNT_DAGSTER_STATE": str(dagster),
+        "DAGSTER_HOME": str(layout.dagster),
+        "RECOUNT_DAGSTER_STATE": str(layout.dagster),
         "PYTHONPATH": os.pathsep.join(python_path()),
         "PYTHONUNBUFFERED": "1",
         # Local parts take any key; real credentials of this machine must never reach them.
@@ -124,11 +123,19 @@ def main() -> None:
     manifest = load_manifest(layout)
     if manifest is None:
         raise SetupError("stack", f"{layout.manifest} is missing", "start with `recount up`")
-    (layout.state / "dagster").mkdir(exist_ok=True)
+    _make_dagster_home(layout)
     supervisor = arbiter(layout, manifest)
     if "--with-parent" in sys.argv[2:]:
         _end_with_parent()
     supervisor.start()
+
+
+def _make_dagster_home(layout: Layout) -> None:
+    """Dagster writes beside its settings, so it gets a folder of its own that points to ours."""
+    link = layout.dagster / "dagster.yaml"
+    layout.dagster.mkdir(exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(ROOT / "dagster.yaml")
 
 
 def _end_with_parent() -> None:

@@ -161,7 +161,7 @@ class Stack:
                 self._report.healthy(part.name, time.monotonic() - self._began)
                 continue
             passed_s = time.monotonic() - self._started_at[part.name]
-            if passed_s > part.start_within_s:
+            if state.broken or passed_s > part.start_within_s:
                 cause = f"not healthy after {passed_s:.0f} s: {state.detail}"
                 raise SetupError(part.name, self._with_log(part, cause), self._remedy(part))
             self._report.waiting(part.name, state.detail)
