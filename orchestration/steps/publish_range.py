@@ -9,7 +9,7 @@ from orchestration.resources import Workplace
 from orchestration.steps.hours import with_followers
 from recount.publish import HourCandidate
 from recount.store.manifests import Publication
-from recount.store.provenance import Provenance, period_key
+from recount.store.provenance import ArchiveSource, Provenance
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,22 @@ def publish_range(
 
 
 def _superseded(place: Workplace, candidates: Sequence[Provenance]) -> set[str]:
-    """Hours whose published numbers come from a newer archive than their candidate does."""
+    """Hours whose published numbers come from a newer archive than their candidate does, or a later cut.
+
+    Of two runs that work on one hour at a time the one with the earlier cut may seal its archive last.
+    """
     entries = place.manifests.entries(place.manifests.current(), [c.key for c in candidates])
     shown = place.manifests.provenance({(key, entry.confirmed) for key, entry in entries.items()})
-    archives = {key: made.archive.generation for (key, _), made in shown.items() if made.archive is not None}
+    archives = {key: made.archive for (key, _), made in shown.items() if made.archive is not None}
     return {
         c.period
         for c in candidates
-        if c.archive is not None and archives.get(period_key("hour", c.period), "") > c.archive.generation
+        if c.archive is not None and c.key in archives and _is_behind(c.archive, archives[c.key])
     }
+
+
+def _is_behind(archive: ArchiveSource, shown: ArchiveSource) -> bool:
+    """Whether it was sealed before the one shown, or does not reach as far in some source partition."""
+    return archive.generation < shown.generation or any(
+        archive.cut.get(source, 0) < offset for source, offset in shown.cut.items()
+    )

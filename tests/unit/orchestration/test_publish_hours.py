@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestration.spools import SpoolReport
+from orchestration.steps.archive_hour import Archiver
 from orchestration.steps.archive_range import archive_range
 from orchestration.steps.publish_range import publish_range
 from orchestration.steps.rollup_range import rollup_range
@@ -151,6 +152,18 @@ def test_a_candidate_of_an_older_archive_is_passed_over(world: World) -> None:
     rollup_range(world.place, slow[:1], "slow", reason="test")
     assert publish_range(world.place, [hour(0)], "slow", reason="test") is None
     assert world.total(f"hour/{hour(0)}")["pageviews"] == 2
+
+
+def test_an_archive_with_an_earlier_cut_is_passed_over_though_it_was_sealed_last(world: World) -> None:
+    world.deliver([world.event(0)])
+    early, late = world.cut(), world.deliver([world.event(1)])
+    slow = Archiver(world.place.raw, world.place.archive, early.offsets, slots=2, run="slow")
+    slow.events(hour(0))  # it has read the archive, and what lies below its cut
+    world.publish(hour(0), run="fast")
+    sealed = slow.archive(hour(0), until_ms=START + HOUR_MS, now_ms=world.clock.ms).info
+    rollup_range(world.place, [sealed], "slow", reason="test")
+    assert publish_range(world.place, [hour(0)], "slow", reason="test") is None
+    assert world.total(f"hour/{hour(0)}")["pageviews"] == 1 + len(late)
 
 
 def test_many_hours_and_both_topics_at_once(world: World) -> None:
