@@ -203,8 +203,8 @@ def _print_places(console: Console, manifest: Manifest, only: Sequence[str]) -> 
     settings = manifest.settings
     places = urls(settings)
     if only:
-        for name in only:
-            console.print(f"{name:<12} {places.get(name, '')}", highlight=False)
+        for name in (name for name in only if name in places):
+            console.print(f"{name:<16}{places[name]}", highlight=False)
         return
     console.print(f"Dashboard   {places['dashboard']}/demo", highlight=False)
     console.print(f"Dagster     {places['dagster']}", highlight=False)
