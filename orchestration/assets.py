@@ -22,6 +22,7 @@ LOG_EVERY_S: Final = 2.0
 GROUP: Final = "history"
 PUBLISH_OPEN_JOB: Final = "publish_open"  # a run of this job takes the running hour without being told
 PUBLISHER_POOL: Final = "publisher"
+ARCHIVER_POOL: Final = "archiver"  # one cut at a time: a later generation never has an earlier cut
 DAILY: Final = dg.AssetKey("daily_rollup")
 MONTHLY: Final = dg.AssetKey("monthly_rollup")
 
@@ -44,6 +45,7 @@ def _checks(asset: str, **descriptions: str) -> list[dg.AssetCheckSpec]:
     deps=[external.RAW],
     group_name=GROUP,
     kinds={"polars", "parquet"},
+    pool=ARCHIVER_POOL,
     backfill_policy=dg.BackfillPolicy.single_run(),
     check_specs=_checks(
         "event_archive",
