@@ -66,8 +66,9 @@ def axis_top(values: Sequence[Value], *, seconds: bool = False, at_most: float |
     if at_most is None and largest <= GRID_LINES:
         return float(GRID_LINES)
     power: float = 10.0 ** math.floor(math.log10(step)) if step > 0 else 0.25
-    nice = next(n for n in (1, 2, 2.5, 5, 10) if n * power >= step * 0.999)
-    return GRID_LINES * nice * power
+    nice = (1, 2, 2.5, 5, 10) if power >= 10 else (1, 2, 5, 10)  # a label such as 2.5 visitors reads badly
+    chosen = next(n for n in nice if n * power >= step * (1 - 1e-9))
+    return GRID_LINES * chosen * power
 
 
 def steps(top: float) -> list[tuple[float, float]]:

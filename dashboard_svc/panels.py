@@ -120,9 +120,9 @@ PANELS: Final = (
         "technology",
         "Technology",
         (
-            Tab("device", "Devices", "Device", _VISITS),
             Tab("browser", "Browsers", "Browser", _VISITS),
             Tab("os", "Systems", "System", _VISITS),
+            Tab("device", "Devices", "Device", _VISITS),
             Tab("screen", "Screens", "Screen", _VISITS),
         ),
     ),

@@ -1,0 +1,153 @@
+"""A fake of the store's answers with believable numbers, the same for the same question."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import xxhash
+
+from dashboard_svc.services import Services
+from dashboard_svc.sites import Sites
+from recount.answers import Answers
+from recount.errors import Unavailable
+from recount.measures import Row
+from recount.metrics import Metrics
+from recount.periods import HOUR_MS, day_span_ms
+from recount.query import Query
+from recount.store.catalog import Catalog, Site
+from recount.store.table import MemoryTable
+
+NOW_MS: Final = 1_795_442_400_000 - 26 * 60_000  # 2026-11-23 13:34 UTC, a Monday
+VALUES: Final = {
+    "page": ["/", "/pricing", "/docs/getting-started", "/blog/why-we-recount", "/docs/api", "/about"],
+    "entry_page": ["/", "/blog/why-we-recount", "/docs/getting-started", "/pricing"],
+    "exit_page": ["/", "/pricing", "/docs/api", "/blog/why-we-recount"],
+    "source": ["Direct / None", "Google", "Hacker News", "GitHub", "DuckDuckGo", "newsletter", "Bing"],
+    "channel": ["Organic Search", "Direct", "Referral", "Email", "Organic Social"],
+    "referrer": ["news.ycombinator.com/item", "github.com/", "google.com/", "lobste.rs/s/abc"],
+    "utm_campaign": ["autumn-launch", "weekly-42"],
+    "country": ["DE", "US", "CH", "GB", "FR", "IN", "JP", "BR", "NL", "SE", "ES"],
+    "region": ["Unknown"],
+    "language": ["en-US", "de", "de-CH", "fr-FR", "ja"],
+    "device": ["desktop", "mobile", "tablet"],
+    "browser": ["Chrome", "Safari", "Firefox", "Edge", "Samsung Internet"],
+    "os": ["Windows", "macOS", "iOS", "Android", "Linux"],
+    "screen": ["Desktop", "Mobile", "Laptop", "Tablet"],
+    "event": ["Signup", "Download report", "outbound"],
+    "goal": ["Signup"],
+    "outbound": ["https://github.com/recount/recount"],
+    "download": [],
+    "verdict": ["human", "crawler", "headless"],
+}
+ACTIONS: Final = ("event", "goal", "outbound", "download")
+
+
+@dataclass
+class FakeAnswerer:
+    """Numbers until an hour ago are published; `live` says whether the live service answers, `away` whether
+    the tables do not, `has_data` whether the site has any numbers."""
+
+    now_ms: int = NOW_MS
+    live: bool = True
+    away: bool = False
+    has_data: bool = True
+    asked: list[Query] = field(default_factory=list)
+    calls: int = 0
+
+    @property
+    def published_until_ms(self) -> int:
+        return self.now_ms // HOUR_MS * HOUR_MS
+
+    def extent(self, site: Site) -> tuple[str, str] | None:
+        return ("2015-05-17", "2015-05-20") if site.id == "log" else None
+
+    def answer_many(self, site: Site, queries: Sequence[Query]) -> Answers:
+        if self.away:
+            raise Unavailable("DynamoDB", "connection refused")
+        self.asked += queries
+        self.calls += 1
+        reaches = max(query.span.bounds_ms(site.timezone)[1] for query in queries) > self.published_until_ms
+        return Answers(
+            tables=[self._table(site, query) for query in queries],
+            published_until_ms=self.published_until_ms,
+            live_as_of_ms=self.now_ms - 800 if reaches and self.live else None,
+            notes=("Visitors of several days are the sum of daily visitors.",),
+            etag=xxhash.xxh3_64_hexdigest(repr(queries).encode()),
+        )
+
+    def _table(self, site: Site, query: Query) -> list[Row]:
+        if query.interval is not None:
+            return self._series(site, query)
+        start, end = query.span.bounds_ms(site.timezone)
+        weight = self._weight(start, min(end, self.now_ms))
+        origin = "mixed" if end > self.published_until_ms and self.live else "published"
+        if query.dimension is None:
+            return [_row(query, weight, origin)]
+        values = VALUES[query.dimension] if self.has_data else []
+        rows = [
+            {query.dimension: value} | _row(query, weight * 0.52 / (n + 1) ** 0.9, origin, query.dimension)
+            for n, value in enumerate(values)
+        ]
+        return rows[: query.limit]
+
+    def _series(self, site: Site, query: Query) -> list[Row]:
+        rows = []
+        for day in query.span.days:
+            first, after = day_span_ms(day, site.timezone)
+            step = HOUR_MS if query.interval == "hour" else after - first
+            for at in range(first, min(after, self.now_ms), step):
+                is_live = at + step > self.published_until_ms and self.live
+                weight = self._weight(at, min(at + step, self.now_ms))
+                rows.append(
+                    {"at": at, "date": day} | _row(query, weight, "mixed" if is_live else "published")
+                )
+        return rows
+
+    def _weight(self, start_ms: int, end_ms: int) -> float:
+        """Visitors between two moments: nights, weekends, slow growth and a little noise."""
+        if not self.has_data:
+            return 0.0
+        total = 0.0
+        for at in range(start_ms, end_ms, HOUR_MS):
+            hour, day = at // HOUR_MS % 24, at // (24 * HOUR_MS)
+            noise = 0.8 + xxhash.xxh3_64_intdigest(str(at).encode()) % 400 / 1000
+            week = 0.55 if day % 7 in (2, 3) else 1.0
+            growth = 1 + (day - 20_780) / 400
+            total += (14 + 60 * math.exp(-(((hour - 14) / 5) ** 2))) * noise * week * max(growth, 0.2)
+        return total
+
+
+def _row(query: Query, weight: float, origin: str, dimension: str | None = None) -> Row:
+    bounce = 0.38 + (xxhash.xxh3_64_intdigest(f"{weight:.3f}".encode()) % 100) / 700
+    values: dict[str, Any] = {
+        "visitors": round(weight),
+        "visits": round(weight * 1.21),
+        "pageviews": round(weight * 3.4),
+        "events": round(weight * 0.2),
+        "exits": round(weight * 0.7),
+        "views_per_visit": 2.81,
+        "bounce_rate": bounce if weight else None,
+        "visit_duration": 40 + bounce * 200 if weight else None,
+        "engagement": 31.5,
+        "scroll": 0.62,
+        "revenue": {"EUR": f"{weight * 1.5:.2f}"} if dimension in ("event", "goal") else {},
+    }
+    if dimension in ACTIONS:
+        values |= {"visitors": round(weight * 0.1), "events": round(weight * 0.13)}
+    return {name: values[name] for name in query.metrics} | {"origin": origin}
+
+
+def services(answerer: FakeAnswerer, *sites: Site) -> Services:
+    catalog = Catalog(MemoryTable())
+    for site in sites or (Site(id="demo", domain="demo.example"),):
+        catalog.add(site)
+    return Services(
+        sites=Sites(catalog),
+        answerer=answerer,
+        metrics=Metrics(),
+        front_url=lambda: "http://127.0.0.1:8080",
+        now_ms=lambda: answerer.now_ms,
+    )

@@ -1,0 +1,99 @@
+"""The Stats API, on a fake of the store."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from dashboard_svc.api import BODY_MAX_BYTES, PATH
+from tests.unit.dashboard.fake import FakeAnswerer
+
+PAGES = {"site": "demo", "dimensions": ["page"], "metrics": ["visitors", "pageviews"], "limit": 2}
+
+
+def test_a_query_is_answered(client: FlaskClient) -> None:
+    answer = client.post(PATH, json=PAGES | {"date_range": "today"})
+    assert answer.status_code == 200
+    body = answer.get_json()
+    assert [row["page"] for row in body["rows"]] == ["/", "/pricing"]
+    assert set(body["rows"][0]) == {"page", "visitors", "pageviews", "origin"}
+    assert body["published_until"] == "2026-11-23T13:00:00Z"
+    assert body["live_as_of"] == "2026-11-23T13:33:59Z"
+    assert body["notes"]
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_parameters_do_as_well(client: FlaskClient) -> None:
+    what = "site=demo&metrics=visitors,pageviews&dimensions=page&limit=2"
+    path = f"{PATH}?{what}&date_range=2026-11-10,2026-11-12"
+    answer = client.get(path)
+    ranged = PAGES | {"date_range": ["2026-11-10", "2026-11-12"]}
+    assert answer.get_json() == client.post(PATH, json=ranged).get_json()
+    assert "s-maxage" in answer.headers["Cache-Control"]
+    assert client.get(path, headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304
+
+
+def test_several_queries_are_one_look_at_the_store(client: FlaskClient, answerer: FakeAnswerer) -> None:
+    body = client.post(PATH, json=[PAGES, {"site": "demo", "interval": "day"}]).get_json()
+    assert [len(part["rows"]) for part in body["answers"]] == [2, 7]
+    assert answerer.calls == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (PAGES | {"site": "nobody"}, "site"),
+        (PAGES | {"metrics": ["happiness"]}, "metrics"),
+        (PAGES | {"dimensions": ["shoe_size"]}, "dimensions"),
+        (PAGES | {"date_range": "fortnight"}, "date_range"),
+        (PAGES | {"limit": 0}, "limit"),
+        (PAGES | {"colour": "red"}, "colour"),
+        ([PAGES, PAGES | {"site": "log"}], "site"),
+        ([], None),
+        ("visitors", None),
+    ],
+)
+def test_errors_are_problems_that_name_the_field(client: FlaskClient, body: Any, field: str | None) -> None:
+    answer = client.post(PATH, json=body)
+    assert answer.status_code == 400
+    assert answer.content_type == "application/problem+json"
+    problem = answer.get_json(force=True)
+    assert {"type", "title", "detail"} <= set(problem)
+    assert problem.get("field") == field
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=many&site=demo", "site=demo&filters=x", "date_range=a,b,c&site=demo"]
+)
+def test_bad_parameters(client: FlaskClient, query: str) -> None:
+    assert client.get(f"{PATH}?{query}").status_code == 400
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 1000])
+def test_no_json(client: FlaskClient, body: bytes) -> None:
+    answer = client.post(PATH, data=body)
+    assert answer.status_code == 400
+    assert "JSON" in answer.get_json(force=True)["detail"]
+
+
+def test_too_large(client: FlaskClient) -> None:
+    assert client.post(PATH, data=b" " * (BODY_MAX_BYTES + 1)).status_code == 400
+
+
+def test_tables_away(client: FlaskClient, answerer: FakeAnswerer) -> None:
+    answerer.away = True
+    answer = client.post(PATH, json=PAGES)
+    assert answer.status_code == 503
+    assert answer.content_type == "application/problem+json"
+    assert answer.headers["Retry-After"]
+
+
+def test_other_methods_and_other_origins(client: FlaskClient) -> None:
+    answer = client.put(PATH, json=PAGES, headers={"Origin": "https://evil.example"})
+    assert answer.status_code == 405
+    assert answer.content_type == "application/problem+json"
+    assert "POST" in answer.headers["Allow"]
+    assert not [name for name, _ in answer.headers if name.lower().startswith("access-control")]
+    assert client.get("/api/v1/nothing").content_type == "application/problem+json"
