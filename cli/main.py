@@ -60,7 +60,7 @@ class LazyGroup(click.Group):
 def recount() -> None:
     """Recount: web analytics that can recount.
 
-    Start with `recount up`, then `recount demo`, and open the dashboard that `recount up` names.
+    Start with `./recount up`, then `./recount demo`, and open the dashboard that `./recount up` names.
     """
 
 

@@ -95,7 +95,11 @@ def up(only: Sequence[str], free_ports: bool, **instances: int | None) -> None:
     manifest = _manifest_to_start({k: v for k, v in instances.items() if v}, free_ports=free_ports)
     console = Console()
     with Shown(console) as shown:
-        Stack(manifest, shown).up(only or None)
+        stack = Stack(manifest, shown)
+        stack.up(only or None)
+        for part, wanted in instances.items():
+            if wanted and wanted != manifest.instances.get(part, 1):  # it ran already, with another number
+                stack.scale(part, wanted)
     console.print(f"Up in {time.monotonic() - began:.1f} s.\n", highlight=False)
     _print_places(console, manifest, only)
 
@@ -137,7 +141,7 @@ def logs(parts: Sequence[str], follow: bool, lines: int) -> None:
     files = [layout.log(part) for part in parts] if parts else sorted(layout.logs.glob("*.log"))
     there = [str(path) for path in files if path.exists()]
     if not there:
-        raise InvalidInput(f"there are no logs in {layout.logs} yet; `recount up` starts the stack")
+        raise InvalidInput(f"there are no logs in {layout.logs} yet; `./recount up` starts the stack")
     following = ["-F"] if follow else []
     with_names = ["-v"] if len(there) > 1 else []
     try:
@@ -210,7 +214,7 @@ def _print_places(console: Console, manifest: Manifest, only: Sequence[str]) -> 
     console.print(f"Dagster     {places['dagster']}", highlight=False)
     console.print("Put this into a page to count its visits for the site demo:", highlight=False)
     console.print(f"  {snippet(settings, 'demo')}", highlight=False, markup=False, soft_wrap=True)
-    console.print("Or send believable traffic: recount demo", highlight=False)
+    console.print("Or send believable traffic: ./recount demo", highlight=False)
 
 
 def _print_status(console: Console, seen: Status) -> None:

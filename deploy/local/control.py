@@ -119,7 +119,7 @@ class Control:
                 return answer
             reason = str(answer.get("reason"))
             if BUSY not in reason or time.monotonic() > deadline:
-                raise SetupError(SUPERVISOR, f"{command}: {reason}", "see `recount logs supervisor`")
+                raise SetupError(SUPERVISOR, f"{command}: {reason}", "see `./recount logs supervisor`")
             time.sleep(0.1)
 
     def _ask(self, command: str, timeout_s: float, properties: dict[str, object]) -> dict[str, Any]:

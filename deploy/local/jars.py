@@ -85,7 +85,7 @@ def files(program: str, cache: Path) -> list[Path]:
         path = cache / "java" / artifact.filename
         if not intact(path, artifact.sha256):
             raise SetupError(
-                program, f"{path} is missing or differs from its lock", "run `recount up` again to fetch it"
+                program, f"{path} is missing or differs from its lock", "run `./recount up` again to fetch it"
             )
         found.append(path)
     return found

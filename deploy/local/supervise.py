@@ -122,7 +122,7 @@ def main() -> None:
     layout = Layout(Path(sys.argv[1]))
     manifest = load_manifest(layout)
     if manifest is None:
-        raise SetupError("stack", f"{layout.manifest} is missing", "start with `recount up`")
+        raise SetupError("stack", f"{layout.manifest} is missing", "start with `./recount up`")
     _make_dagster_home(layout)
     supervisor = arbiter(layout, manifest)
     if "--with-parent" in sys.argv[2:]:

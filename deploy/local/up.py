@@ -222,5 +222,5 @@ def refuse_other_settings(running: Manifest, given: dict[str, str]) -> None:
             raise SetupError(
                 "stack",
                 f"it runs with {name}={running.env[name]}, and {name}={value} is asked for",
-                "run `recount down` first, or leave the variable away",
+                "run `./recount down` first, or leave the variable away",
             )
