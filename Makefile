@@ -39,19 +39,19 @@ $(VENV)/.bench: requirements/bench.txt $(VENV)/.dev
 	@touch $@
 
 up: $(VENV)/.stack ## start everything in the background and print where it is
-	@bin/recount up
+	@./recount up
 
 down: $(VENV)/.stack ## stop everything, keep the data
-	@bin/recount down
+	@./recount down
 
 status: $(VENV)/.stack ## parts, health, ports, consumer lag, newest published hour
-	@bin/recount status
+	@./recount status
 
 logs: $(VENV)/.stack ## follow the logs of all parts
-	@bin/recount logs --follow
+	@./recount logs --follow
 
 clean-data: $(VENV)/.stack ## stop everything and delete all data of this working copy (asks first)
-	@bin/recount clean-data
+	@./recount clean-data
 
 test: $(VENV)/.dev ## all tests, on a stack of their own
 	@$(BIN)/python -m pytest

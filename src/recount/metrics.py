@@ -32,7 +32,9 @@ SPOOL_OLDEST_SECONDS: Final = Spec("recount_spool_oldest_seconds", "Age of the o
 SPOOL_QUARANTINED: Final = Spec(
     "recount_spool_quarantined_total", "Pieces of spools that could not be shipped, kept in files", ("cause",)
 )
-SPOOL_MISSING: Final = Spec("recount_spool_missing_total", "Sequence numbers that a spool should hold and does not", ())
+SPOOL_MISSING: Final = Spec(
+    "recount_spool_missing_total", "Sequence numbers that a spool should hold and does not", ()
+)
 IMPORT_EVENTS: Final = Spec("recount_import_events_total", "Events taken by the import door", ())
 EVENT_SOURCE_RECORDS: Final = Spec(
     "recount_event_source_records_total", "Records handed to a Lambda", ("function", "outcome")
