@@ -86,6 +86,7 @@ class _ImportDoor:
     rules_of: Callable[[str], SiteRules | None]
     salt_of: Callable[[SiteRules, int], bytes]
     first_party_key: Callable[[], bytes]
+    check_ready: Callable[[], None]
 
 
 @dataclass
@@ -161,7 +162,8 @@ class Importer:
                 del self._keys[name]
             keys = self._keys.setdefault((site, import_id), _Keys(self._salts, import_id))
             keys.used_at = now
-        return _ImportDoor({}, self._door.geo, self._door.rules_of, keys.of, self._door.first_party_key)
+        door = self._door
+        return _ImportDoor({}, door.geo, door.rules_of, keys.of, door.first_party_key, door.check_ready)
 
     def _deliver(self, by_partition: dict[int, list[dict[str, Any]]]) -> None:
         producer = self._connected()
@@ -174,7 +176,7 @@ class Importer:
         deadline = time.monotonic() + DELIVERY_TIMEOUT_S
         while delivery.waiting > 0:
             producer.poll(POLL_S)
-            if time.monotonic() > deadline:
+            if delivery.waiting > 0 and time.monotonic() > deadline:
                 raise Unavailable("kafka", "it did not acknowledge in time")
         if delivery.failed:
             raise Unavailable("kafka", delivery.failed[0])

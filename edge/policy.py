@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Final, Protocol
 
 import msgspec
@@ -37,6 +37,7 @@ from recount.store.salts import visitor_hex
 _ID: Final = re.compile(r"[A-Za-z0-9_.:-]+")
 _LANG: Final = re.compile(r"[A-Za-z0-9_-]+")
 _SCREEN: Final = re.compile(r"[0-9]{1,5}[xX][0-9]{1,5}")
+_AMOUNT: Final = re.compile(r"-?[0-9]{1,16}(?:\.[0-9]{1,6})?")
 _CURRENCY: Final = re.compile(r"[A-Z]{3}")
 
 
@@ -88,6 +89,7 @@ class Door(Protocol):
     def rules_of(self, site_id: str) -> SiteRules | None: ...
     def salt_of(self, rules: SiteRules, ts: int) -> bytes: ...
     def first_party_key(self) -> bytes: ...
+    def check_ready(self) -> None: ...
 
 
 class Draft:
@@ -129,9 +131,10 @@ class Draft:
 
 
 def drop_unknown_site(draft: Draft) -> None:
-    """unknown_site"""
+    """unknown_site; raises Unavailable while no catalog was read"""
     rules = draft.door.rules_of(draft.sent.site)
     if rules is None:
+        draft.door.check_ready()
         raise Refused(Reason.UNKNOWN_SITE, "no such site; `recount sites list` names them", field="site")
     draft.rules = rules
 
@@ -351,14 +354,7 @@ def apply(door: Door, asked: Asked, sent: ClientEvent, steps: Steps = STEPS) -> 
 
 def _amount(sent: str | int | float) -> str:
     """A decimal string with at most six decimals."""
-    try:
-        amount = Decimal(sent.strip() if isinstance(sent, str) else str(sent))
-        micros = amount * 1_000_000
-        exact = (
-            amount.is_finite() and abs(micros) <= REVENUE_MAX_MICROS and micros == micros.to_integral_value()
-        )
-    except (InvalidOperation, ValueError):
-        exact = False
-    if not exact:
-        raise Refused(Reason.BAD_EVENT, "amount has at most six decimals", field="revenue")
-    return f"{amount:f}"
+    text = sent.strip() if isinstance(sent, str) else f"{Decimal(str(sent)):f}"
+    if not _AMOUNT.fullmatch(text) or abs(Decimal(text)) * 1_000_000 > REVENUE_MAX_MICROS:
+        raise Refused(Reason.BAD_EVENT, "amount is a number such as 12.50", field="revenue")
+    return text

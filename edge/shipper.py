@@ -95,8 +95,7 @@ class Shipper:
         self._discover()
         passes: list[tuple[Shipment, Batch, bool]] = []
         outcome = _Outcome()
-        for shipment in list(self._shipments.values()):
-            lives = shipment.claim.writer_lives()
+        for shipment, lives in self._chosen():
             batch = shipment.reader.read(READ_MAX_BYTES, writer_lives=lives)
             self._produce(shipment, batch, outcome)
             passes.append((shipment, batch, lives))
@@ -139,6 +138,12 @@ class Shipper:
                 reader = Reader(folder)
                 self._shipments[folder.name] = Shipment(folder, claim, reader, reader.committed.seq)
                 log.info("spool claimed", spool=folder.name, from_seq=reader.committed.seq + 1)
+
+    def _chosen(self) -> list[tuple[Shipment, bool]]:
+        """Every spool whose writer lives, and one of the others: old ones must not slow new events down."""
+        chosen = [(shipment, shipment.claim.writer_lives()) for shipment in self._shipments.values()]
+        left_behind = [each for each in chosen if not each[1]]
+        return [each for each in chosen if each[1]] + left_behind[:1]
 
     def _produce(self, shipment: Shipment, batch: Batch, outcome: _Outcome) -> None:
         # One call a partition: the client ignores a partition given with each message of a batch.

@@ -1,0 +1,126 @@
+"""What the door knows of sites and days, and when it forgets."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from edge import rules as rules_module
+from edge.rules import DaySalts, Sites
+from recount.errors import Unavailable
+from recount.periods import HOUR_MS
+from recount.store.catalog import Catalog, Site
+from recount.store.salts import Salts
+from recount.store.table import MemoryTable
+
+
+def ms(text: str) -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
+
+
+class World:
+    def __init__(self, zone: str = "UTC") -> None:
+        self.now = 0.0
+        self.table = MemoryTable()
+        self.catalog = Catalog(MemoryTable())
+        self.catalog.add(Site(id="s", domain="s.example", timezone=zone))
+        self.day_salts = DaySalts(Salts(self.table), lambda: self.now)
+        self.sites = Sites(self.catalog, self.day_salts, partitions=6)
+        self.sites.refresh()
+
+    @property
+    def rules(self) -> rules_module.SiteRules:
+        found = self.sites.get("s")
+        assert found is not None
+        return found
+
+    def salt(self, moment: str) -> bytes:
+        return self.day_salts.of(self.rules, ms(moment))
+
+    def days(self) -> set[str]:
+        return {item["sk"] for item in self.table.scan()}
+
+
+def test_a_salt_is_of_the_sites_local_day() -> None:
+    world = World("America/New_York")
+    assert world.salt("2026-03-08T05:00") == world.salt(
+        "2026-03-09T03:59"
+    )  # 23 hours long: summer time begins
+    assert world.salt("2026-03-09T04:00") != world.salt("2026-03-09T03:59")
+    assert world.days() == {"2026-03-08", "2026-03-09"}
+
+
+def test_all_instances_hash_alike() -> None:
+    world = World()
+    other = DaySalts(Salts(world.table))
+    assert other.of(world.rules, ms("2026-03-08T05:00")) == world.salt("2026-03-08T05:00")
+
+
+def test_an_outage_is_not_asked_about_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    asked = []
+
+    def away(*_: object, **__: object) -> None:
+        asked.append(1)
+        raise Unavailable("dynamodb", "away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.table, "get", away)
+        for _ in range(5):
+            with pytest.raises(Unavailable):
+                world.salt("2026-03-08T05:00")
+        assert len(asked) == 1
+        world.now += 60
+        with pytest.raises(Unavailable):
+            world.salt("2026-03-08T05:00")
+        assert len(asked) == 2
+    world.now += 60
+    assert world.salt("2026-03-08T05:00")
+
+
+def test_the_next_day_is_prepared_before_midnight() -> None:
+    world = World()
+    now = ms("2026-03-08T23:10")
+    world.day_salts.prepare(world.rules, now)
+    assert world.days() == set()  # a site that is not in use needs none
+    world.salt("2026-03-08T23:10")
+    world.day_salts.prepare(world.rules, now)
+    assert world.days() == {"2026-03-08"}
+    world.day_salts.prepare(world.rules, now + HOUR_MS // 2)
+    assert world.days() == {"2026-03-08", "2026-03-09"}
+
+
+def test_old_days_are_forgotten_here_and_in_the_table() -> None:
+    world = World()
+    for day in ("2026-03-05", "2026-03-07", "2026-03-08"):
+        world.salt(f"{day}T12:00")
+    Salts(world.table).of("s", "import-1/2015-05-17")
+    world.day_salts.sweep(world.rules, ms("2026-03-08T13:00"))
+    assert world.days() == {"2026-03-07", "2026-03-08", "import-1/2015-05-17"}
+    assert len(world.rules.windows) == 2
+
+
+def test_a_changed_site_keeps_its_days_unless_its_zone_changed() -> None:
+    world = World()
+    world.salt("2026-03-08T12:00")
+    world.catalog.update(Site(id="s", domain="other.example"))
+    world.sites.refresh()
+    assert world.rules.site.domain == "other.example"
+    assert len(world.rules.windows) == 1
+    world.catalog.update(Site(id="s", domain="other.example", timezone="Asia/Tokyo"))
+    world.sites.refresh()
+    assert world.rules.windows == []
+
+
+def test_the_catalog_is_read_again_in_the_background(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules_module, "REFRESH_S", 0.01)
+    world = World()
+    world.sites.loaded = False
+    world.sites.start()
+    for _ in range(3000):
+        if world.sites.loaded:
+            break
+        world.sites._stop.wait(0.01)
+    world.sites.stop()
+    assert world.sites.loaded
