@@ -62,7 +62,7 @@ def event_archive(
     found = archive_range(
         workplace,
         hours,
-        context.run_id,
+        context.run.run_id,
         open_hour=config.open_hour or context.job_name == PUBLISH_OPEN_JOB,
         progress=lambda archived: tell(archived.info.hour),
     )
@@ -93,8 +93,8 @@ def hourly_rollup(
     tell = Progress(context, "folded")
     found = rollup_range(
         workplace,
-        made_by(context.run_id, hours, workplace.archive),
-        context.run_id,
+        made_by(context.run.run_id, hours, workplace.archive),
+        context.run.run_id,
         reason=_reason(context),
         progress=lambda candidate: tell(candidate.provenance.period),
     )
@@ -139,9 +139,10 @@ def published_hours(
 ) -> dg.MaterializeResult:  # type: ignore[type-arg] # Dagster knows it only without an argument
     """The candidates shown, together with the days and months they lie in: one move of the pointer."""
     hours = list(context.partition_keys)
-    found = publish_range(workplace, hours, context.run_id, reason=_reason(context))
+    found = publish_range(workplace, hours, context.run.run_id, reason=_reason(context))
     if found is not None:
-        rows = {made.period: report.published_hour(made, found) for made in found.hours}
+        changed = set(found.moved("hour"))
+        rows = {made.period: report.published_hour(made, changed) for made in found.hours}
         report.per_hour(context, rows, hours)
         report.rebuilt(context, {"day": DAILY, "month": MONTHLY}, found)
     return dg.MaterializeResult(metadata=report.published_range(found))
@@ -161,7 +162,7 @@ def daily_rollup(
     """A day in each site's own zone. Every publication of hours makes the days it touches, in the same move,
     and reports them here; a run of this asset alone makes them again from the published hours."""
     days = list(context.partition_keys)
-    found = rebuild_range(workplace, context.run_id, reason=_reason(context), days=days)
+    found = rebuild_range(workplace, context.run.run_id, reason=_reason(context), days=days)
     report.rebuilt(context, {"month": MONTHLY}, found)
     return dg.MaterializeResult(metadata=report.published_range(found))
 
@@ -179,5 +180,5 @@ def monthly_rollup(
 ) -> dg.MaterializeResult:  # type: ignore[type-arg] # Dagster knows it only without an argument
     """A month in each site's own zone, made and reported as days are."""
     months = list(context.partition_keys)
-    found = rebuild_range(workplace, context.run_id, reason=_reason(context), months=months)
+    found = rebuild_range(workplace, context.run.run_id, reason=_reason(context), months=months)
     return dg.MaterializeResult(metadata=report.published_range(found))

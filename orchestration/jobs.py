@@ -7,7 +7,7 @@ from typing import Final
 import dagster as dg
 
 from orchestration.assets import PUBLISH_OPEN_JOB
-from orchestration.partitions import HOURS, range_tags
+from orchestration.partitions import range_tags
 from recount.periods import HOUR_MS, hour_of
 
 __all__ = ["HOURLY_ASSETS", "HOUR_JOB", "PUBLISH_OPEN_JOB", "hourly", "jobs"]
@@ -22,13 +22,11 @@ def jobs() -> list[dg.UnresolvedAssetJobDefinition]:
         dg.define_asset_job(
             HOUR_JOB,
             selection=list(HOURLY_ASSETS),
-            partitions_def=HOURS,
             description="Archive, fold, check and publish hours.",
         ),
         dg.define_asset_job(
             PUBLISH_OPEN_JOB,
             selection=list(HOURLY_ASSETS),
-            partitions_def=HOURS,
             description="The same for a running hour: take the cut now, publish it marked open.",
         ),
     ]

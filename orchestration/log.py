@@ -13,6 +13,8 @@ from recount.kafka import TIMEOUT_S, SourcePartition, consumer, offset_ranges, s
 from recount.settings import Settings
 
 READ_BATCH_MAX_RECORDS: Final = 5_000
+RANGES_ATTEMPTS_MAX: Final = 3
+RETRY_S: Final = 1.0
 Records = list[tuple[int, bytes]]  # (offset, value), offsets ascending
 
 
@@ -38,6 +40,11 @@ class KafkaLog:
         self._settings = settings
 
     def ranges(self) -> dict[SourcePartition, tuple[int, int]]:
+        for _ in range(RANGES_ATTEMPTS_MAX - 1):
+            try:
+                return offset_ranges(self._settings, source_partitions(self._settings))
+            except Unavailable:  # a partition that is changing its leader, most of the time
+                time.sleep(RETRY_S)
         return offset_ranges(self._settings, source_partitions(self._settings))
 
     def read(self, source: SourcePartition, start: int, end: int) -> Iterator[Records]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Final
 
 import dagster as dg
@@ -98,11 +98,11 @@ def candidates(found: Sequence[Candidate]) -> Metadata:
     }
 
 
-def published_hour(made: Provenance, found: PublishedRange) -> Metadata:
-    """One hour as it is shown now."""
+def published_hour(made: Provenance, changed: Set[str]) -> Metadata:
+    """One hour as it is shown now; `changed`: hours whose numbers moved."""
     return {
         "generation": dg.MetadataValue.text(made.generation),
-        "changed": dg.MetadataValue.bool(made.key in found.publication.moved),
+        "changed": dg.MetadataValue.bool(made.period in changed),
         "sites": dg.MetadataValue.int(len(made.sites)),
         "open_until": dg.MetadataValue.text("closed" if made.open_until is None else str(made.open_until)),
     }

@@ -11,13 +11,13 @@ import msgspec
 
 from orchestration import external
 from orchestration.jobs import HOUR_JOB
-from orchestration.partitions import PARTITION, RANGE_END, RANGE_START, Range, hours_in, range_tags, ranges
+from orchestration.partitions import PARTITION, RANGE_END, RANGE_START, range_tags
 from orchestration.resources import Workplace
 from orchestration.steps.cut import key, texts
 from orchestration.steps.lag import LAG_MAX_RECORDS, Lag, lags
 from orchestration.steps.reconcile import State, due, hour_end_ms, look
 from recount.errors import Unavailable
-from recount.periods import next_hour
+from recount.periods import HourRange, hour_ranges, hours_in, next_hour
 
 LOOK_EVERY_S: Final = 30
 SCHEDULE_FIRST_MS: Final = (
@@ -54,7 +54,7 @@ def reconcile(context: dg.SensorEvaluationContext, workplace: dg.ResourceParam[W
     patience_ms = workplace.settings.grace_s * 1000 + SCHEDULE_FIRST_MS
     hours = due(state, now_ms=now_ms, not_before=lambda hour: hour_end_ms(hour) + patience_ms)
     busy = in_progress(context.instance) if hours else set()
-    spans = ranges(
+    spans = hour_ranges(
         [h for h in hours if h not in busy], gap_max_hours=GAP_MAX_HOURS, span_max_hours=SPAN_MAX_HOURS
     )
     requests = [run_request(span, state, now_ms) for span in spans[:REQUESTS_MAX]]
@@ -68,7 +68,7 @@ def reconcile(context: dg.SensorEvaluationContext, workplace: dg.ResourceParam[W
     return dg.SensorResult(skip_reason=why, cursor=state.cursor())
 
 
-def run_request(span: Range, state: State, now_ms: int) -> dg.RunRequest:
+def run_request(span: HourRange, state: State, now_ms: int) -> dg.RunRequest:
     """One run over a range. Its key is what the range lacks, so that the same need starts a second run only
     if it is still there after `RETRY_MS`."""
     lacking = {hour: state.waiting[hour].last for hour in hours_in(span) if hour in state.waiting}

@@ -16,6 +16,7 @@ class MemoryLog:
         self._records: dict[SourcePartition, list[bytes]] = {source: [] for source in sources}
         self._oldest: dict[SourcePartition, int] = dict.fromkeys(sources, 0)
         self.away = False
+        self.unreadable = False  # the ends are known, but records do not come
 
     def append(self, source: SourcePartition, values: Sequence[bytes]) -> list[int]:
         """Returns the offsets given."""
@@ -34,6 +35,8 @@ class MemoryLog:
 
     def read(self, source: SourcePartition, start: int, end: int) -> Iterator[Records]:
         self._answer()
+        if self.unreadable:
+            raise Unavailable("log", "reads time out")
         records = self._records[source]
         found = [(n, records[n]) for n in range(max(start, self._oldest[source]), min(end, len(records)))]
         for first in range(0, len(found), 2):  # small batches, as a slow broker gives

@@ -23,8 +23,8 @@ class PublishedRange:
 
     def moved(self, kind: str) -> list[str]:
         """The days (`day`), months (`month`) or hours (`hour`) whose numbers changed."""
-        names = (key.partition("/") for key in sorted(self.publication.moved))
-        return [period for found, _, period in names if found == kind]
+        changed = sorted(key for key, sites in self.publication.sites.items() if sites)
+        return [period for found, _, period in (key.partition("/") for key in changed) if found == kind]
 
 
 def publish_range(
