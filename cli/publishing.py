@@ -11,16 +11,18 @@ from rich.console import Console
 from cli.context import CliContext
 from cli.dagster_client import DagsterClient
 from cli.progress import counting
-from orchestration.jobs import HOUR_JOB, HOURLY_ASSETS, PUBLISH_OPEN_JOB
-from orchestration.partitions import Range, hours_in, range_tags, ranges
 from recount.errors import Incomplete
-from recount.periods import hour_of, previous_hour
+from recount.periods import HourRange, hour_of, hour_ranges, hours_in, previous_hour
 from recount.store.manifests import Manifests
 from recount.store.provenance import period_key
 
 POLL_S: Final = 0.5
 GAP_MAX_HOURS: Final = 12  # empty hours between two are cheaper to take along than another run
+HOUR_JOB: Final = "hour"
+PUBLISH_OPEN_JOB: Final = "publish_open"
+ASSETS_OF_AN_HOUR: Final = 3  # archive, candidate, publication
 REASON_TAG: Final = "recount/reason"
+RANGE_TAGS: Final = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 
 
 def publish_hours(context: CliContext, hours: Sequence[str], *, reason: str, console: Console) -> None:
@@ -28,7 +30,7 @@ def publish_hours(context: CliContext, hours: Sequence[str], *, reason: str, con
     dagster = DagsterClient(context.dagster_url())
     running = hour_of(time.time_ns() // 1_000_000)
     over = [hour for hour in hours if hour < running]
-    for span in ranges(over, gap_max_hours=GAP_MAX_HOURS):
+    for span in hour_ranges(over, gap_max_hours=GAP_MAX_HOURS):
         _watch(dagster, HOUR_JOB, span, reason, console)
     if running in hours:
         publish_open(context, reason=reason, console=console)
@@ -49,11 +51,11 @@ def _is_closed(context: CliContext, hour: str) -> bool:
     return entry is not None and entry.open_until is None
 
 
-def _watch(dagster: DagsterClient, job: str, span: Range, reason: str, console: Console) -> None:
-    run_id = dagster.launch(job, range_tags(span) | {REASON_TAG: reason})
+def _watch(dagster: DagsterClient, job: str, span: HourRange, reason: str, console: Console) -> None:
+    run_id = dagster.launch(job, dict(zip(RANGE_TAGS, span, strict=True)) | {REASON_TAG: reason})
     hours = len(hours_in(span))
     label = f"Publishing {span[0]}" + (f" to {span[1]}" if hours > 1 else "")
-    with counting(label, hours * len(HOURLY_ASSETS), console) as advance:
+    with counting(label, hours * ASSETS_OF_AN_HOUR, console) as advance:
         status = _until_over(dagster, run_id, advance)
     if status != "SUCCESS":
         why = "\n  ".join(dagster.failures(run_id)) or status

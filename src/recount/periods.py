@@ -6,7 +6,7 @@ time zone, so the same name spans different moments for different zones.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -15,6 +15,9 @@ HOUR_MS: Final = 3_600_000
 QUARTER_MS: Final = 900_000
 MINUTE_MS: Final = 60_000
 HOUR_FORMAT: Final = "%Y-%m-%dT%H"
+RANGE_MAX_HOURS: Final = 24 * 366
+
+HourRange = tuple[str, str]  # first and last hour, both included
 
 
 def hour_of(ts_ms: int) -> str:
@@ -39,6 +42,25 @@ def previous_hour(hour: str) -> str:
 
 def next_hour(hour: str) -> str:
     return hour_of(hour_start_ms(hour) + HOUR_MS)
+
+
+def hour_ranges(
+    hours: Iterable[str], *, gap_max_hours: int = 0, span_max_hours: int = RANGE_MAX_HOURS
+) -> list[HourRange]:
+    """Hours as runs of neighbours; a gap of up to `gap_max_hours` does not separate."""
+    found: list[HourRange] = []
+    for hour in sorted(set(hours)):
+        near = found and _apart(found[-1][1], hour) <= gap_max_hours + 1
+        if near and _apart(found[-1][0], hour) < span_max_hours:
+            found[-1] = (found[-1][0], hour)
+        else:
+            found.append((hour, hour))
+    return found
+
+
+def hours_in(span: HourRange) -> list[str]:
+    """Every hour of a range."""
+    return [hour_of(ms) for ms in range(hour_start_ms(span[0]), hour_start_ms(span[1]) + 1, HOUR_MS)]
 
 
 def day_of(ts_ms: int, zone: str) -> str:
@@ -67,6 +89,10 @@ def days_between(first: str, last: str) -> list[str]:
     """The dates from `first` to `last`, both included."""
     start, end = date.fromisoformat(first), date.fromisoformat(last)
     return [(start + timedelta(days=n)).isoformat() for n in range((end - start).days + 1)]
+
+
+def _apart(hour: str, later: str) -> int:
+    return (hour_start_ms(later) - hour_start_ms(hour)) // HOUR_MS
 
 
 def _midnight_ms(day: date, zone: str) -> int:

@@ -10,8 +10,10 @@ from recount.periods import (
     day_span_ms,
     days_between,
     hour_of,
+    hour_ranges,
     hour_start_ms,
     hours_between,
+    hours_in,
     month_days,
     next_hour,
     previous_hour,
@@ -54,3 +56,18 @@ def test_days_of_zones_between_the_hours() -> None:
 def test_days_of_months_and_ranges() -> None:
     assert month_days("2024-02")[-1] == "2024-02-29"
     assert days_between("2015-04-30", "2015-05-02") == ["2015-04-30", "2015-05-01", "2015-05-02"]
+
+
+def test_hours_are_joined_to_ranges_across_small_gaps() -> None:
+    hours = ["2024-01-01T03", "2024-01-01T00", "2024-01-01T01", "2024-01-01T09"]
+    assert hour_ranges(hours) == [
+        ("2024-01-01T00", "2024-01-01T01"),
+        ("2024-01-01T03", "2024-01-01T03"),
+        ("2024-01-01T09", "2024-01-01T09"),
+    ]
+    assert hour_ranges(hours, gap_max_hours=1)[0] == ("2024-01-01T00", "2024-01-01T03")
+    assert hour_ranges(hours, gap_max_hours=9, span_max_hours=4) == [
+        ("2024-01-01T00", "2024-01-01T03"),
+        ("2024-01-01T09", "2024-01-01T09"),
+    ]
+    assert hours_in(("2023-12-31T23", "2024-01-01T01")) == ["2023-12-31T23", "2024-01-01T00", "2024-01-01T01"]
