@@ -1,0 +1,147 @@
+"""The dashboard as a process of its own: live numbers through it, and what it says when parts are away."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from deploy.local.layout import ROOT
+from deploy.local.ports import free_settings
+from deploy.local.supervise import python_path
+from recount.settings import Settings
+from recount.store.catalog import Catalog, Site
+from recount.store.tables import ensure_tables, open_tables
+from tests.stack import TestStack
+
+DEADLINE_S = 120.0
+BROWSER = (
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36"
+)
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """`python -m dashboard_svc` with these settings, once it answers."""
+    env = {**os.environ, **settings.to_env(), "PYTHONPATH": os.pathsep.join(python_path())}
+    process = subprocess.Popen([sys.executable, "-m", "dashboard_svc"], cwd=ROOT, env=env)
+    url = f"http://{settings.host}:{settings.dashboard_port}"
+    try:
+        eventually(lambda: answers(url + "/healthz"), "the dashboard answers")
+        yield url, process
+    finally:
+        process.kill()
+        process.wait(30)
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def eventually(is_so: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + DEADLINE_S
+    while not is_so():
+        assert time.monotonic() < end, f"still waiting after {DEADLINE_S} s: {what}"
+        time.sleep(0.1)
+
+
+def states(stream: httpx.Response) -> Iterator[dict[str, Any]]:
+    """The live states of a stream of server-sent events."""
+    kind = ""
+    for line in stream.iter_lines():
+        if line.startswith("event: "):
+            kind = line.removeprefix("event: ")
+        if line.startswith("data: ") and kind == "live":
+            yield orjson.loads(line.removeprefix("data: "))
+
+
+def accepted(door: str, event: dict[str, Any]) -> bool:
+    return httpx.post(f"{door}/v1/events", json=event, headers={"User-Agent": BROWSER}).status_code == 202
+
+
+def read_of(url: str, **query: Any) -> dict[str, Any]:
+    answer = httpx.post(f"{url}/api/v1/query", json={"date_range": "today", **query}, timeout=30)
+    assert answer.status_code == 200, answer.text
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+@pytest.mark.stack
+def test_an_event_is_on_the_stream_and_in_the_answers(stack_parts: TestStack) -> None:
+    stack_parts.need("kafka", "dynamodb", "ingest", "shipper", "live", "dashboard")
+    Catalog(open_tables(stack_parts.settings).catalog).add(Site(id="dash-live", domain="dash.example"))
+    url, door = stack_parts.urls["dashboard"], stack_parts.urls["ingest"]
+    event = {"site": "dash-live", "kind": "pageview", "url": "https://dash.example/new"}
+    with httpx.stream("GET", f"{url}/dash-live/live", timeout=60) as stream:
+        seen = states(stream)
+        assert next(seen)["current_visitors"] == 0
+        eventually(lambda: accepted(door, event), "the door knows the site")
+        assert next(state for state in seen if state["current_visitors"])["current_visitors"] == 1
+    answer = read_of(url, site="dash-live", metrics=["visitors"], dimensions=["page"])
+    assert [(row["page"], row["visitors"], row["origin"]) for row in answer["rows"]] == [("/new", 1, "live")]
+    assert answer["live_as_of"]
+    page = httpx.get(f"{url}/dash-live?period=today")
+    assert "/new" in page.text
+    assert "Live, as of" in page.text
+    assert page.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.stack
+def test_without_the_live_service_the_page_goes_on(stack_parts: TestStack, tmp_path: Path) -> None:
+    stack_parts.need("dynamodb")
+    own = replace(
+        free_settings(tmp_path), dynamodb=stack_parts.settings.dynamodb, table_prefix="dashboard-alone-"
+    )
+    ensure_tables(own)
+    Catalog(open_tables(own).catalog).add(Site(id="alone", domain="alone.example"))
+    with running(own) as (url, _):
+        assert httpx.get(f"{url}/readyz").status_code == 200
+        page = httpx.get(f"{url}/alone", timeout=30)
+        assert page.status_code == 200
+        assert "The live service is away" in page.text
+        with httpx.stream("GET", f"{url}/alone/live", timeout=30) as stream:
+            assert next(stream.iter_lines()) == "event: away"
+        assert httpx.get(f"{url}/nobody/live").status_code == 404
+
+
+def test_without_the_tables_it_says_so_and_lives(tmp_path: Path) -> None:
+    own = replace(free_settings(tmp_path), dynamodb="http://127.0.0.1:9")
+    with running(own) as (url, process):
+        assert httpx.get(f"{url}/readyz", timeout=60).status_code == 503
+        page = httpx.get(f"{url}/demo", timeout=60)
+        assert page.status_code == 503
+        assert page.headers["Retry-After"]
+        answer = httpx.post(f"{url}/api/v1/query", json={"site": "demo"}, timeout=60)
+        assert (answer.status_code, answer.headers["Content-Type"]) == (503, "application/problem+json")
+        assert httpx.get(f"{url}/healthz").status_code == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(DEADLINE_S) == 0
+
+
+@pytest.mark.stack
+def test_open_streams_do_not_hold_up_the_end(stack_parts: TestStack, tmp_path: Path) -> None:
+    stack_parts.need("dynamodb")
+    own = replace(
+        free_settings(tmp_path), dynamodb=stack_parts.settings.dynamodb, table_prefix="dashboard-ending-"
+    )
+    ensure_tables(own)
+    Catalog(open_tables(own).catalog).add(Site(id="ending", domain="ending.example"))
+    with running(own) as (url, process), httpx.stream("GET", f"{url}/ending/live", timeout=60) as stream:
+        lines = stream.iter_lines()
+        assert next(lines) == "event: away"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(DEADLINE_S) == 0
