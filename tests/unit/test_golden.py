@@ -1,0 +1,120 @@
+"""One archive, one answer: a change of results without a new LOGIC_VERSION is refused.
+
+After a deliberate change: raise LOGIC_VERSION in recount/fold.py, then `python -m tests.unit.test_golden`
+writes the answer of the new version beside the old ones, which stay as they are.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from recount.fold import LOGIC_VERSION, Rollup, fold
+from recount.interpret import Interpreter
+from recount.periods import HOUR_MS, MINUTE_MS
+from recount.store.catalog import Goal, Site
+from recount.visits import cut
+from tests.sequences import FIREFOX, GOOGLEBOT, SAFARI, START, Row, event, frame
+
+GOLDEN: Final = Path(__file__).parent / "golden" / f"rollup-{LOGIC_VERSION}.jsonl"
+EVENTS: Final = 240
+SITES: Final = {
+    "demo": Site(
+        id="demo",
+        domain="demo.example",
+        goals=(Goal(name="signed up", event="signup"), Goal(name="read", page="/blog/*")),
+    ),
+    "mumbai": Site(id="mumbai", domain="mumbai.example", timezone="Asia/Kolkata"),
+}
+
+_URLS: Final = (
+    *(
+        "https://demo.example/",
+        "https://demo.example/blog/a?utm_source=news&utm_medium=email&utm_campaign=may",
+    ),
+    *("https://www.demo.example/blog/b#top", "/relative", "https://demo.example/pricing?gclid=x1", None),
+)
+_REFERRERS: Final = (
+    *(None, "https://www.google.com/", "https://demo.example/", "https://t.co/x", "https://a.example/p?q"),
+)
+_AGENTS: Final = (FIREFOX, SAFARI, FIREFOX, GOOGLEBOT, SAFARI, None, "curl/8.0")
+_PLACES: Final = (("DE", "DE-BE"), ("US", None), (None, None))
+_ACTS: Final[tuple[Row, ...]] = (
+    {"kind": "pageview"},
+    {"kind": "engagement", "engaged_ms": 12_000, "scroll_percent": 60},
+    {"kind": "pageview"},
+    {"kind": "event", "name": "signup", "props": '{"plan":"pro","seats":3}'},
+    {"kind": "engagement", "engaged_ms": 3_000, "scroll_percent": 90},
+    {"kind": "event", "name": "outbound", "props": '{"url":"https://x.example/a","tab":true}'},
+    {"kind": "event", "name": "buy", "revenue_amount": "19.990001", "revenue_currency": "EUR"},
+    {"kind": "event", "name": "download", "props": '{"url":"/f.pdf"}', "revenue_amount": "1"},
+)
+
+
+def golden_events() -> list[Row]:
+    """The same for ever: numbers from a plain linear congruence choose every fact."""
+    state, rows = 1, []
+    for number in range(1, EVENTS + 1):
+        state = (state * 6_364_136_223_846_793_005 + 1_442_695_040_888_963_407) % 2**64
+        pick = state >> 16
+        country, region = _PLACES[pick % 3]
+        rows.append(
+            event(
+                at=number * 2 * MINUTE_MS // 3 + pick % MINUTE_MS,
+                seq=number,
+                site=("demo", "demo", "mumbai")[pick // 3 % 3],
+                visitor=pick // 9 % 17 * 2**59 + 1,
+                url=_URLS[pick // 150 % 6],
+                referrer=_REFERRERS[pick // 900 % 5],
+                ua=_AGENTS[pick // 9 % 17 % 7],
+                lang=("de-DE", "en", None)[pick // 5_000 % 3],
+                screen=("1920x1080", "390x844", None)[pick // 15_000 % 3],
+                country=country,
+                region=region,
+                network=(None, "residential", "residential", "hosting")[pick // 50_000 % 4],
+                **_ACTS[pick // 200_000 % 8],
+            )
+        )
+    return rows
+
+
+def golden_rollup() -> Rollup:
+    done = cut(frame(golden_events()), None, START + 4 * HOUR_MS)
+    return fold(done.events, done.ends, SITES, Interpreter())
+
+
+def lines_of(rollup: Rollup) -> list[str]:
+    """One JSON object a row; metrics of 0 left out, visitors as text."""
+    shown = rollup.rows.with_columns(pl.col("visitors").list.eval(pl.element().cast(pl.String)))
+    rows = [{name: value for name, value in row.items() if value not in (0, [])} for row in shown.to_dicts()]
+    return [json.dumps(row, ensure_ascii=False) for row in (*rows, *rollup.revenue.to_dicts())]
+
+
+def test_results_change_only_with_the_logic_version() -> None:
+    assert GOLDEN.exists(), f"no golden answer of version {LOGIC_VERSION}: python -m tests.unit.test_golden"
+    found, wanted = lines_of(golden_rollup()), GOLDEN.read_text(encoding="utf-8").splitlines()
+    changed = sorted(set(found) ^ set(wanted))[:6]
+    assert found == wanted, f"results changed: raise LOGIC_VERSION in recount/fold.py; some rows: {changed}"
+
+
+def test_the_golden_archive_has_something_of_everything() -> None:
+    dimensions = set(golden_rollup().rows["dimension"])
+    assert dimensions >= {
+        *("total", "series", "page", "entry_page", "exit_page", "hostname", "source", "referrer", "channel"),
+        *("utm_source", "utm_medium", "utm_campaign", "country", "region", "device", "browser"),
+        *("browser_version", "os", "os_version", "language", "screen", "event", "prop:plan", "prop:seats"),
+        *("prop:tab", "goal", "outbound", "download", "verdict"),
+    }
+
+
+def _write() -> None:
+    if GOLDEN.exists():
+        raise SystemExit(f"{GOLDEN.name} exists: raise LOGIC_VERSION first")
+    GOLDEN.write_text("".join(line + "\n" for line in lines_of(golden_rollup())), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    _write()
