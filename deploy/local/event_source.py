@@ -30,6 +30,7 @@ log = structlog.get_logger()
 
 # A batch may take as long as its handler needs, an outage included; heartbeats show a dead process.
 POLL_INTERVAL_MAX_MS: Final = 24 * 3_600_000
+SESSION_TIMEOUT_MS: Final = 10_000  # how long the partitions of a killed process wait for its successor
 FLUSH_S: Final = 30.0
 FINISH_WITHIN_S: Final = 5.0
 CHECK_EVERY_S: Final = 1.0
@@ -55,6 +56,7 @@ MAPPINGS: Final[dict[str, tuple[Mapping, ...]]] = {
             retries=FOR_EVER,
             bisect=True,
             niceness=5,
+            warm=False,
         ),
     ),
     # Operational numbers are worth two tries and no more; they start with the present.
@@ -92,8 +94,9 @@ class EventSource:
         ]
 
     def start(self) -> None:
-        for function in self._functions:
-            function.start()
+        for mapping, function in zip(self.mappings, self._functions, strict=True):
+            if mapping.warm:
+                function.start()
         for thread in self._threads:
             thread.start()
 
@@ -121,7 +124,7 @@ class EventSource:
                 return f"{name}: waiting for partitions of {', '.join(poller.mapping.topics)}"
             if poller.trouble:
                 return f"{name}: batches fail: {poller.trouble}"
-            if not function.ready:
+            if poller.mapping.warm and not function.ready:
                 return f"{name}: its handler is not loaded"
         return ""
 
@@ -134,6 +137,7 @@ class EventSource:
                 "enable.auto.offset.store": False,
                 "auto.offset.reset": "earliest" if mapping.from_start else "latest",
                 "max.poll.interval.ms": POLL_INTERVAL_MAX_MS,
+                "session.timeout.ms": SESSION_TIMEOUT_MS,
                 "fetch.wait.max.ms": 100,
                 "queued.max.messages.kbytes": 32 * 1024,
             }

@@ -35,7 +35,10 @@ FAILING_SHOWN_AFTER_S: Final = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class Mapping:
-    """How a function is fed. `retries` are tries after the first; FOR_EVER never gives up."""
+    """How a function is fed. `retries` are tries after the first; FOR_EVER never gives up.
+
+    A `warm` function is loaded at the start, another one by its first record.
+    """
 
     name: str
     handler: str
@@ -49,6 +52,7 @@ class Mapping:
     on_failure_topic: str | None = None
     from_start: bool = True
     niceness: int = 0
+    warm: bool = True
 
     @property
     def group(self) -> str:
