@@ -142,7 +142,7 @@ def _dynamodb(settings: Settings, _port: int) -> None:
 
 def _cloudwatch(settings: Settings, _port: int) -> None:
     headers = {"Authorization": _anybody(settings, "monitoring")}
-    form = {"Action": "ListMetrics", "Version": "2010-08-01"}
+    form = {"Action": "DescribeAlarms", "Version": "2010-08-01"}
     _expect_ok(
         httpx.post(settings.cloudwatch, data=form, headers=headers, timeout=TIMEOUT_S, trust_env=False)
     )

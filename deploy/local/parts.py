@@ -18,7 +18,7 @@ class Probe(Enum):
 
     KAFKA = "metadata"
     DYNAMODB = "ListTables"
-    CLOUDWATCH = "ListMetrics"
+    CLOUDWATCH = "DescribeAlarms"
     READY = "/readyz"
     GRPC = "grpc health"
     DAGSTER_WEB = "/server_info"
