@@ -200,8 +200,8 @@ class LocalFunction:
 
     @property
     def ready(self) -> bool:
-        """Whether the child has loaded its handler and waits for events."""
-        return self._api is not None and self._api.initialised.is_set() and self._alive()
+        """Whether the handler has been loaded; a child that died while idle is started by the next event."""
+        return self._api is not None and self._api.initialised.is_set()
 
     def start(self) -> None:
         """Start the child unless it lives; its initialisation goes on by itself."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import orjson
+import psutil
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -175,6 +176,16 @@ def test_a_killed_process_is_replaced(room: Room) -> None:
     os.kill(room.calls[-1][0], signal.SIGKILL)
     room.send("two")
     wait_until(lambda: room.handled == ["one", "two"], "the second record")
+
+
+def test_a_process_killed_while_idle_is_no_trouble(room: Room) -> None:
+    room.send("one")
+    source = room.start()
+    wait_until(lambda: room.committed() == 1, "the first record")
+    child = psutil.Process(room.calls[-1][0])
+    child.kill()
+    wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, "its end")
+    assert source.trouble() == ""
 
 
 def test_uncommitted_records_come_again_after_a_restart(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
