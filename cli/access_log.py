@@ -99,12 +99,13 @@ def parse(line: bytes) -> Hit | Skip | None:
     return Hit(ts, _text(ip), path, _optional(referrer), _optional(ua))
 
 
-def hits(lines: Iterator[bytes], report: Report) -> Iterator[tuple[int, str, Hit]]:
+def hits(lines: Iterable[bytes], report: Report, key: bytes) -> Iterator[tuple[int, str, Hit]]:
     """(line number from 1, id, hit) of every pageview; counts every line into the report.
 
-    Real logs hold identical lines, so the id is a hash of the line and of how often it has come before.
+    Real logs hold identical lines, so the id is a hash of the line and of how often it has come before. It is
+    keyed, since ids are kept and a line holds an address: without a key, one could be tried after the other.
     """
-    occurrences = _Occurrences()
+    occurrences = _Occurrences(key)
     for number, line in enumerate(lines, 1):
         line = line.rstrip(b"\r\n")
         report.lines += 1
@@ -118,6 +119,13 @@ def hits(lines: Iterator[bytes], report: Report) -> Iterator[tuple[int, str, Hit
                 report.unparsable_lines.append(number)
         else:
             report.skipped[parsed] += 1
+
+
+def import_id_of(first_line: bytes, site_id: str, key: bytes) -> str:
+    """The same for a log that is imported again, so that after an interruption the rest of a day is hashed
+    with the key that its beginning was hashed with, and its visitors stay the same."""
+    digest = hashlib.blake2b(b"%b\0%b" % (site_id.encode(), first_line), digest_size=16, key=key)
+    return f"log-{digest.hexdigest()}"
 
 
 @dataclass(frozen=True)
@@ -151,7 +159,8 @@ def open_log(path: str) -> Iterator[OpenLog]:
 class _Occurrences:
     """How often each line has come; identical lines carry the same second, so the last hours suffice."""
 
-    def __init__(self) -> None:
+    def __init__(self, key: bytes) -> None:
+        self._key = key
         self._hours: OrderedDict[int, Counter[bytes]] = OrderedDict()
 
     def id_of(self, line: bytes, ts: int) -> str:
@@ -161,7 +170,7 @@ class _Occurrences:
             seen = self._hours[hour] = Counter()
             if len(self._hours) > OCCURRENCE_HOURS_MAX:
                 self._hours.popitem(last=False)
-        digest = hashlib.blake2b(line, digest_size=16)
+        digest = hashlib.blake2b(line, digest_size=16, key=self._key)
         key = digest.digest()[:8]
         seen[key] += 1
         digest.update(b"\0%d" % seen[key])

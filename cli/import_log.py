@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Any, Final
 
 import click
 import orjson
 from rich.console import Console
 
-from cli.access_log import Report, hits, open_log
+from cli.access_log import Report, hits, import_id_of, open_log
 from cli.context import CliContext, pass_context
 from cli.imports import Sent, send_events
 from cli.progress import counting
 from cli.publishing import publish_hours
-from recount.ids import new_id
+from recount.store.catalog import Catalog
+
+LINES_SECRET: Final = "imported lines"
 
 
 @click.group("import")
@@ -38,12 +41,15 @@ def access_log(context: CliContext, /, file: str, site_id: str, no_publish: bool
     site = context.site(site_id)
     console = Console(stderr=True)
     report, sent = Report(), Sent()
+    key = Catalog(context.tables().catalog).secret(LINES_SECRET)
     with (
         open_log(file) as log,
         context.collector(site_id) as client,
         counting(f"Reading {file}", log.size_bytes, console) as advance,
     ):
-        for so_far in send_events(client, new_id(), site_id, _events(log.lines, site.domain, report)):
+        first = next(log.lines, b"")
+        events = _events(chain([first] if first else [], log.lines), site.domain, report, key)
+        for so_far in send_events(client, import_id_of(first, site_id, key), site_id, events):
             sent = so_far
             advance(report.lines if log.size_bytes is None else log.position())
     if not no_publish and sent.hours:
@@ -57,8 +63,8 @@ def access_log(context: CliContext, /, file: str, site_id: str, no_publish: bool
         _print(report, sent, site_id, context.dashboard_url())
 
 
-def _events(lines: Iterator[bytes], domain: str, report: Report) -> Iterator[dict[str, Any]]:
-    for number, event_id, hit in hits(lines, report):
+def _events(lines: Iterable[bytes], domain: str, report: Report, key: bytes) -> Iterator[dict[str, Any]]:
+    for number, event_id, hit in hits(lines, report, key):
         path = hit.path if hit.path.startswith("/") else "/" + hit.path.split("://", 1)[-1].partition("/")[2]
         event = {"line": number, "id": event_id, "kind": "pageview", "ts": hit.ts, "ip": hit.ip}
         headers = {"ua": hit.ua, "referrer": hit.referrer}

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from cli.access_log import LINE_MAX_BYTES, Hit, Report, Skip, hits, open_log, parse
+from cli.access_log import LINE_MAX_BYTES, Hit, Report, Skip, hits, import_id_of, open_log, parse
+from edge.imports import IMPORT_ID
 from recount.errors import InvalidInput
 
+KEY = b"a key of these tests"
 COMBINED = (
     b'192.0.2.7 - - [17/May/2015:10:05:03 +0200] "GET /blog/?page=2 HTTP/1.1" 200 5120 '
     b'"https://search.example/?q=a" "Mozilla/5.0 (X11; Linux) \\"quoted\\""'
@@ -82,16 +84,29 @@ def test_anything_else_is_unparsable(text: bytes) -> None:
 
 def test_identical_lines_are_different_events_with_the_same_ids_at_every_import() -> None:
     log = [COMMON + b"\n", COMBINED + b"\r\n", COMMON]
-    first = [(number, event_id) for number, event_id, _ in hits(iter(log), Report())]
-    again = [(number, event_id) for number, event_id, _ in hits(iter(log), Report())]
+    first = [(number, event_id) for number, event_id, _ in hits(log, Report(), KEY)]
+    again = [(number, event_id) for number, event_id, _ in hits(log, Report(), KEY)]
     assert first == again
     assert [number for number, _ in first] == [1, 2, 3]
     assert len({event_id for _, event_id in first}) == 3
 
 
+def test_ids_tell_nothing_without_the_key() -> None:
+    """A line holds an address: who has the ids must not find it by trying."""
+    ids = [next(hits([COMMON], Report(), key))[1] for key in (b"", KEY, b"another")]
+    assert len(set(ids)) == 3
+
+
+def test_an_import_is_named_by_how_its_log_begins_and_by_its_site() -> None:
+    named = {import_id_of(first, site, KEY) for first in (COMMON, COMBINED) for site in ("a", "b")}
+    assert len(named) == 4
+    assert import_id_of(COMMON, "a", KEY) in named
+    assert all(IMPORT_ID.fullmatch(name) for name in named)
+
+
 def test_the_report_accounts_for_every_line() -> None:
     report = Report()
-    taken = list(hits(iter([COMMON, line(path=b"/x.js"), line(method=b"PUT"), b"?", COMBINED]), report))
+    taken = list(hits([COMMON, line(path=b"/x.js"), line(method=b"PUT"), b"?", COMBINED], report, KEY))
     assert len(taken) == report.taken == 2
     assert report.lines == report.taken + sum(report.skipped.values()) + report.unparsable == 5
     assert report.unparsable_lines == [4]
