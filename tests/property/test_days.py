@@ -50,7 +50,7 @@ def test_the_hours_of_a_day_add_up_to_the_day(rows: list[Row], interpreter: Inte
     for at in days.rows["at"].unique():
         if at % DAY_MS:
             continue
-        made = day_rollup(hours, day_of(at, "UTC"), {"demo": "UTC"})
+        made = day_rollup(hours, day_of(at, "UTC"), {row["site"]: "UTC" for row in rows})
         plain = Rollup(
             *(part.filter(~pl.col("dimension").is_in([SERIES, HOURS])) for part in (made.rows, made.revenue))
         )

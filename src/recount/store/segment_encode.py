@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
 import polars as pl
 import xxhash
 import zstandard
+from numpy.typing import NDArray
 
 from recount.counted import Counted
 from recount.store.segment_wire import (
@@ -17,10 +18,14 @@ from recount.store.segment_wire import (
     CODEC_VERSION,
     COLUMNS,
     DIMENSION_CODES,
+    TYPES,
+    Ints,
     NumbersPart,
+    Packed,
     RevenuePart,
     Segment,
     SetsPart,
+    code_of,
     pack,
 )
 
@@ -36,9 +41,9 @@ def encode_counted(counted: Counted) -> dict[str, Segment]:
     table = _Table(rows, _revenue_by_row(rows, counted.revenue))
     compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL)
     segments: dict[str, Segment] = {}
-    for site, start, stop in runs(rows["site"]):
-        numbers = msgspec.msgpack.encode(table.numbers(start, stop))
-        sets = table.sets(start, stop)
+    for number, (site, start, stop) in enumerate(table.sites):
+        numbers = msgspec.msgpack.encode(table.numbers(number, start, stop))
+        sets = table.sets(number, start, stop)
         packed = b"" if sets is None else msgspec.msgpack.encode(sets)
         digest = xxhash.xxh3_64_hexdigest(numbers + packed)
         segments[site] = Segment(
@@ -47,56 +52,84 @@ def encode_counted(counted: Counted) -> dict[str, Segment]:
     return segments
 
 
+class _Column:
+    """Numbers of many sites' rows: the narrowest type of each site is found, and cast to, for all at once."""
+
+    def __init__(self, values: Ints, starts: Ints) -> None:
+        self._values = values
+        self._cast: dict[int, NDArray[Any]] = {}
+        if len(values):
+            codes = code_of(np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts))
+            empty = np.add.reduceat(values != 0, starts) == 0
+            self._codes = list(zip(codes.tolist(), empty.tolist(), strict=True))
+
+    def packed(self, number: int, start: int, stop: int) -> Packed:
+        """The numbers [start, stop) of site `number`, whose numbers these are."""
+        code, _ = self._codes[number]
+        cast = self._cast.get(code)
+        if cast is None:
+            cast = self._cast[code] = self._values.astype(TYPES[code])
+        return code, cast[start:stop].tobytes()
+
+    def packed_or_none(self, number: int, start: int, stop: int) -> Packed | None:
+        """None for nothing but zeros."""
+        return None if self._codes[number][1] else self.packed(number, start, stop)
+
+
 class _Table:
     """The columns of many sites' rows as arrays, to be sliced by site."""
 
     def __init__(self, rows: pl.DataFrame, revenue: pl.DataFrame) -> None:
-        self._at = rows["at"].to_numpy()
-        self._counts = [rows[name].cast(pl.Int64).to_numpy() for name in COLUMNS]
+        self.sites = list(runs(rows["site"]))
+        starts = np.array([start for _, start, _ in self.sites])
+        sizes = np.diff(np.append(starts, rows.height))
+        at = rows["at"].to_numpy()
+        self._firsts = np.minimum.reduceat(at, starts)
+        moments = at - np.repeat(self._firsts, sizes)
+        self._units = np.where(np.add.reduceat(moments % AT_UNIT_MS, starts) > 0, 1, AT_UNIT_MS)
+        self._moments = _Column(moments // np.repeat(self._units, sizes), starts)
+        self._counts = [_Column(rows[name].cast(pl.Int64).to_numpy(), starts) for name in COLUMNS]
         text = rows["value"].cast(pl.String).to_arrow(compat_level=pl.CompatLevel.oldest())
         _, offsets, data = text.buffers()
         self._offsets = np.frombuffer(offsets, np.int64)[text.offset : text.offset + rows.height + 1]
+        self._lengths = _Column(np.diff(self._offsets), starts)
         self._text = memoryview(b"" if data is None else data)
         self._dimensions = list(runs(rows["dimension"].cast(pl.String), rows["site"]))
         self._dimension_starts = np.array([start for _, start, _ in self._dimensions])
-        self._revenue = revenue
         self._revenue_rows = revenue["row"].to_numpy()
-        self._with_sets = rows["visitors"].is_not_null().to_numpy()
-        self._set_sizes = rows["visitors"].list.len().fill_null(0).cast(pl.Int64).to_numpy()
-        self._set_offsets = np.concatenate([[0], np.cumsum(self._set_sizes)])
-        flat = rows["visitors"].explode(empty_as_null=False, keep_nulls=False)
-        self._visitors = flat.to_numpy()
+        self._currencies = revenue["currency"].to_list()
+        self._micros = revenue["micros"].to_numpy()
+        self._with_sets = np.logical_or.reduceat(rows["visitors"].is_not_null().to_numpy(), starts)
+        set_sizes = rows["visitors"].list.len().fill_null(0).cast(pl.Int64).to_numpy()
+        self._set_sizes = _Column(set_sizes, starts)
+        self._set_offsets = np.concatenate([[0], np.cumsum(set_sizes)])
+        self._visitors = rows["visitors"].explode(empty_as_null=False, keep_nulls=False).to_numpy()
 
-    def numbers(self, start: int, stop: int) -> NumbersPart:
-        at = self._at[start:stop]
-        first = int(at.min())
-        moments = at - first
-        unit = 1 if (moments % AT_UNIT_MS).any() else AT_UNIT_MS
-        offsets = self._offsets[start : stop + 1]
+    def numbers(self, number: int, start: int, stop: int) -> NumbersPart:
+        offsets = self._offsets
         return NumbersPart(
             version=CODEC_VERSION,
-            at=first,
-            unit_ms=unit,
+            at=int(self._firsts[number]),
+            unit_ms=int(self._units[number]),
             dimensions=self._runs_of(start, stop),
-            text=bytes(self._text[offsets[0] : offsets[-1]]),
-            lengths=pack(np.diff(offsets)),
-            moments=pack(moments // unit) if moments.any() else None,
-            columns=[
-                pack(values[start:stop]) if values[start:stop].any() else None for values in self._counts
-            ],
+            text=bytes(self._text[offsets[start] : offsets[stop]]),
+            lengths=self._lengths.packed(number, start, stop),
+            moments=self._moments.packed_or_none(number, start, stop),
+            columns=[column.packed_or_none(number, start, stop) for column in self._counts],
             revenue=self._revenue_of(start, stop),
         )
 
-    def sets(self, start: int, stop: int) -> SetsPart | None:
-        if not self._with_sets[start:stop].any():
+    def sets(self, number: int, start: int, stop: int) -> SetsPart | None:
+        if not self._with_sets[number]:
             return None
         low, high = self._set_offsets[start], self._set_offsets[stop]
         dictionary, places = np.unique(self._visitors[low:high], return_inverse=True)
-        sizes = self._set_sizes[start:stop]
         steps = np.diff(places, prepend=0)
-        firsts = (self._set_offsets[start:stop] - low)[sizes > 0]
+        offsets = self._set_offsets[start : stop + 1] - low
+        firsts = offsets[:-1][offsets[:-1] < offsets[1:]]
         steps[firsts] = places[firsts]
-        return SetsPart(CODEC_VERSION, dictionary.astype("<u8").tobytes(), pack(sizes), pack(steps))
+        sizes = self._set_sizes.packed(number, start, stop)
+        return SetsPart(CODEC_VERSION, dictionary.astype("<u8").tobytes(), sizes, pack(steps))
 
     def _runs_of(self, start: int, stop: int) -> list[tuple[int | str, int]]:
         low, high = np.searchsorted(self._dimension_starts, (start, stop))
@@ -108,11 +141,11 @@ class _Table:
         low, high = np.searchsorted(self._revenue_rows, (start, stop))
         if low == high:
             return None
-        part = self._revenue[int(low) : int(high)]
-        currencies = sorted(set(part["currency"].to_list()))
-        codes = np.array([currencies.index(c) for c in part["currency"].to_list()])
+        names = self._currencies[low:high]
+        currencies = sorted(set(names))
+        codes = np.array([currencies.index(name) for name in names])
         rows = self._revenue_rows[low:high] - start
-        return RevenuePart(pack(rows), currencies, pack(codes), pack(part["micros"].to_numpy()))
+        return RevenuePart(pack(rows), currencies, pack(codes), pack(self._micros[low:high]))
 
 
 def _revenue_by_row(rows: pl.DataFrame, revenue: pl.DataFrame) -> pl.DataFrame:

@@ -94,12 +94,16 @@ class Segment:
         return cls(*msgspec.msgpack.decode(data, type=tuple[bytes, bytes, str]))
 
 
+def code_of(low: Ints, high: Ints) -> NDArray[np.int64]:
+    """Index of the narrowest type that holds [low, high]; negative numbers only fit the widest."""
+    code = np.searchsorted(np.array([1 << 8, 1 << 16, 1 << 32]), high, side="right")
+    return np.where(low < 0, len(TYPES) - 1, code)
+
+
 def pack(values: Ints) -> Packed:
-    """In the narrowest type; negative numbers only fit the widest."""
-    low, high = (int(values.min()), int(values.max())) if len(values) else (0, 0)
-    code = (
-        3 if low < 0 else next(i for i, top in enumerate((1 << 8, 1 << 16, 1 << 32, 1 << 63)) if high < top)
-    )
+    """In the narrowest type."""
+    low, high = (values.min(), values.max()) if len(values) else (0, 0)
+    code = int(code_of(np.asarray(low), np.asarray(high)))
     return code, values.astype(TYPES[code]).tobytes()
 
 
