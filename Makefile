@@ -25,12 +25,12 @@ $(UV): requirements/uv.txt
 	@touch $(UV)
 
 $(VENV)/.stack: requirements/stack.txt requirements/build.txt $(UV)
-	@echo "Installing the pinned packages of the stack"
+	@echo "Installing the pinned packages of the stack (1 GB, a minute or so)"
 	@$(INSTALL) -r requirements/stack.txt
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt requirements/build.txt $(UV)
-	@echo "Installing the pinned packages of the stack and its tests"
+	@echo "Installing the pinned packages of the stack and its tests (1.3 GB, a minute or so)"
 	@$(INSTALL) -r requirements/dev.txt
 	@touch $(VENV)/.stack $@
 
