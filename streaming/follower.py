@@ -23,7 +23,7 @@ from recount.metrics import LIVE_DELAY_SECONDS, LIVE_EVENTS, LIVE_EVICTED, LIVE_
 from recount.periods import HOUR_MS
 from streaming.pipeline import Pipeline, Taken
 
-BATCH_MAX: Final = 50_000
+BATCH_MAX: Final = 100_000
 BATCH_WAIT_S: Final = 0.3
 SETTLE_MS: Final = 30_000  # how late an event may be and still find its visit open
 SWEEP_EVERY_S: Final = 10.0

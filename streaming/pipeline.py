@@ -42,6 +42,7 @@ class Pipeline:
         self._interpreter = Interpreter()
         self._open = OpenVisits()
         self._recent: dict[int, RecentIds] = {}
+        self._placed = PlacedSites({})
 
     @property
     def open_visits(self) -> int:
@@ -109,13 +110,14 @@ class Pipeline:
         return pl.concat(fresh) if fresh else events
 
     def _count(self, done: Cut) -> None:
-        places = pl.concat([done.events["site"], done.ends["site"]]).unique()
         known = self._sites.known()
+        if known is not self._placed.sites:
+            self._placed = PlacedSites(known)
         self.state.add(
             fold(
                 done.events,
                 done.ends,
-                PlacedSites(known, places.to_list()),
+                self._placed,
                 self._interpreter,
                 series_ms=SERIES_MS,
                 bucket_ms=BUCKET_MS,

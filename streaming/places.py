@@ -38,17 +38,18 @@ def by_place(events: pl.DataFrame) -> pl.DataFrame:
 
 
 class PlacedSites(Mapping[str, Site]):
-    """The catalog by place, as the fold wants it."""
+    """One state of the catalog by place, as the fold wants it; places are made when first asked for."""
 
-    def __init__(self, sites: Mapping[str, Site], places: Collection[str]) -> None:
-        self._placed = {
-            place: replace(sites[site], id=place)
-            for place in places
-            if (site := place.rpartition(SEPARATOR)[0]) in sites
-        }
+    def __init__(self, sites: Mapping[str, Site]) -> None:
+        self.sites = sites
+        self._placed: dict[str, Site] = {}
 
     def __getitem__(self, place: str) -> Site:
-        return self._placed[place]
+        found = self._placed.get(place)
+        if found is None:
+            site = self.sites[place.rpartition(SEPARATOR)[0]]
+            found = self._placed[place] = replace(site, id=place)
+        return found
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._placed)

@@ -174,13 +174,13 @@ def _facts(wires: list[_Wire], extras: list[str | None] | None) -> pl.DataFrame:
     columns: dict[str, Any] = {
         name: list(map(attrgetter(name), wires)) for name in _FIELDS if name not in _SPECIAL
     }
-    if any(version != SCHEMA_VERSION for version in columns["v"]):
+    if not {*columns["v"]} <= {SCHEMA_VERSION}:
         raise Poison(PoisonReason.UNKNOWN_VERSION)
     columns["visitor"] = _visitors([wire.visitor for wire in wires])
     columns["props"] = _props([wire.props for wire in wires])
     revenues = [wire.revenue for wire in wires]
-    columns["revenue_amount"] = [None if r is None else r.amount for r in revenues]
-    columns["revenue_currency"] = [None if r is None else r.currency for r in revenues]
+    columns["revenue_amount"] = [r and r.amount for r in revenues]
+    columns["revenue_currency"] = [r and r.currency for r in revenues]
     columns["extra"] = extras if extras is not None else [None] * len(wires)
     return pl.DataFrame([pl.Series(name, columns[name], dtype=dtype) for name, dtype in FACTS_SCHEMA.items()])
 
@@ -192,7 +192,7 @@ def _visitors(digits: list[str]) -> Any:
     except ValueError:
         raise Poison(PoisonReason.WRONG_TYPE) from None
     # fromhex skips blanks, so the sum of the lengths alone would not prove that each has its 16 digits.
-    if len(raw) * 2 != VISITOR_DIGITS * len(digits) or any(len(d) != VISITOR_DIGITS for d in digits):
+    if len(raw) * 2 != VISITOR_DIGITS * len(digits) or not {*map(len, digits)} <= {VISITOR_DIGITS}:
         raise Poison(PoisonReason.WRONG_TYPE)
     return np.frombuffer(raw, dtype=">u8").astype(np.uint64)
 
