@@ -14,6 +14,8 @@ Ints = NDArray[np.int64]
 ABSENT: Final = -1
 """The code of a row that has no value: it takes no part in the dimension."""
 
+_FEW: Final = 4_096  # texts that plain Python sorts sooner than polars is called
+
 
 @dataclass(frozen=True)
 class Coded:
@@ -31,14 +33,20 @@ class Coded:
 
         The new values are distinct and sorted.
         """
+        if len(shown) <= _FEW:
+            texts = shown.to_list()
+            values = sorted({text for text in texts if text is not None})
+            rank = {text: place for place, text in enumerate(values)} | {None: ABSENT}
+            of_value = np.array([*(rank[text] for text in texts), ABSENT], dtype=np.int64)
+            return Coded(of_value[self.codes], pl.Series(shown.name, values, dtype=pl.String))
         own = code(shown)
         present = np.flatnonzero(own.values.is_not_null().to_numpy())
-        texts = own.values.gather(present)
-        order = texts.arg_sort().to_numpy()
-        rank = np.full(own.size + 1, ABSENT, dtype=np.int64)
-        rank[present[order]] = np.arange(len(order))
-        of_value = np.append(rank[own.codes], ABSENT)  # ABSENT stays ABSENT
-        return Coded(of_value[self.codes], texts.gather(order))
+        distinct = own.values.gather(present)
+        order = distinct.arg_sort().to_numpy()
+        ranks = np.full(own.size + 1, ABSENT, dtype=np.int64)
+        ranks[present[order]] = np.arange(len(order))
+        of_value = np.append(ranks[own.codes], ABSENT)  # ABSENT stays ABSENT
+        return Coded(of_value[self.codes], distinct.gather(order))
 
     def at(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Coded:
         """Some of the rows."""
@@ -47,17 +55,19 @@ class Coded:
 
 def code(texts: pl.Series) -> Coded:
     """Codes in the order of first appearance."""
-    categories = texts.cast(pl.Categorical(pl.Categories.random()))
-    codes = categories.to_physical().cast(pl.Int64)
-    present = codes.drop_nulls().to_numpy()
-    size = int(present.max(initial=ABSENT)) + 1
-    rows = np.empty(size, dtype=np.int64)
-    rows[present] = np.flatnonzero(codes.is_not_null().to_numpy())
-    values = texts.gather(rows)
-    if codes.null_count():
-        codes = codes.fill_null(size)
-        values = pl.concat([values, pl.Series(texts.name, [None], dtype=pl.String)])
-    return Coded(codes.to_numpy(), values)
+    codes = texts.cast(pl.Categorical(pl.Categories.random())).to_physical().cast(pl.Int64)
+    if not codes.null_count():
+        return Coded(codes.to_numpy(), texts[_first_rows(codes.to_numpy())])
+    numbers = codes.fill_null(-1).to_numpy().copy()
+    numbers[numbers < 0] = numbers.max() + 1
+    return Coded(numbers, texts[_first_rows(numbers)])
+
+
+def _first_rows(codes: Ints) -> Ints:
+    """A row of each code."""
+    rows = np.empty(int(codes.max(initial=ABSENT)) + 1, dtype=np.int64)
+    rows[codes] = np.arange(len(codes))
+    return rows
 
 
 def whole(rows: int) -> Coded:

@@ -83,31 +83,35 @@ def end_at() -> pl.Expr:
     return pl.min_horizontal(pl.col("last") + SILENCE_MS, pl.col("start") + VISIT_MAX_MS).alias("end_at")
 
 
-def cut(events: pl.DataFrame, carry: pl.DataFrame | None, until_ms: int) -> Cut:
+def cut(events: pl.DataFrame, carry: pl.DataFrame | None, until_ms: int, *, in_order: bool = True) -> Cut:
     """Visits of `events` (EVENT_SCHEMA, without repeats, in any order), going on from `carry`.
 
-    Every event before `until_ms` is expected to be here or in the carry: visits whose silence ran out by
-    then are ended. An event that comes late (live only) joins the open visit of its visitor if it lies
-    within it or less than 30 minutes before its start; what is older than that is a visit of its own that
-    ends at once.
+    Every event before `until_ms` is expected to be here or in the carry: visits whose silence ran out by then
+    are ended. An event that comes late (live only) joins the open visit of its visitor if it lies within it
+    or less than 30 minutes before its start; what is older than that is a visit of its own that ends at once.
+    Without `in_order` the carry comes in no order, which spares small batches the sorting of a large carry.
     """
     open_visits = empty_carry() if carry is None else carry
     if events.is_empty():
-        return _finish(pl.DataFrame(schema=ARCHIVE_SCHEMA), open_visits, open_visits.clear(), until_ms)
+        return _finish(
+            pl.DataFrame(schema=ARCHIVE_SCHEMA), open_visits, open_visits.clear(), until_ms, in_order
+        )
     ordered, first_of_visitor = _ordered(events)
-    runs = _runs(ordered, first_of_visitor, open_visits)
-    visits = _visits(ordered, runs, open_visits)
-    summary = _summary(ordered, visits, open_visits)
-    touched = np.zeros(open_visits.height, dtype=np.bool_)
+    concerned, resting = _concerned(open_visits, ordered, first_of_visitor)
+    runs = _runs(ordered, first_of_visitor, concerned)
+    visits = _visits(ordered, runs, concerned)
+    summary = _summary(ordered, visits, concerned)
+    touched = np.zeros(concerned.height, dtype=np.bool_)
     touched[runs.joins[runs.joins >= 0]] = True
-    joined = np.zeros(open_visits.height, dtype=np.bool_)
+    joined = np.zeros(concerned.height, dtype=np.bool_)
     joined[visits.goes_on[visits.goes_on >= 0]] = True
     latest = pl.Series(np.append(first_of_visitor[visits.first[1:]], True) & ~runs.old[visits.first])
     return _finish(
-        _described(ordered, visits, open_visits),
-        pl.concat([open_visits.filter(pl.Series(~touched)), summary.filter(latest)]),
-        pl.concat([open_visits.filter(pl.Series(touched & ~joined)), summary.filter(~latest)]),
+        _described(ordered, visits, concerned),
+        pl.concat([resting, concerned.filter(pl.Series(~touched)), summary.filter(latest)]),
+        pl.concat([concerned.filter(pl.Series(touched & ~joined)), summary.filter(~latest)]),
         until_ms,
+        in_order,
     )
 
 
@@ -182,6 +186,21 @@ def _by_time(events: pl.DataFrame, people: _Ints) -> _Ints:
     by_tie = facts.with_columns(pl.Series("key", keys[tied])).sort("key", "received", "spool", "seq")
     order[tied] = by_tie["row"].to_numpy()
     return order
+
+
+def _concerned(
+    open_visits: pl.DataFrame, ordered: pl.DataFrame, first_of_visitor: _Flags
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The open visits of visitors with events, and the others."""
+    if open_visits.is_empty():
+        return open_visits, open_visits
+    first = pl.Series(np.flatnonzero(first_of_visitor))
+    visitors = ordered.select(pl.col("site", "visitor").gather(first), pl.lit(True).alias("has"))
+    known = open_visits.select("site", "visitor").join(
+        visitors, on=["site", "visitor"], how="left", maintain_order="left"
+    )
+    has_events = known["has"].is_not_null()
+    return open_visits.filter(has_events).rechunk(), open_visits.filter(~has_events)
 
 
 def _runs(ordered: pl.DataFrame, first_of_visitor: _Flags, open_visits: pl.DataFrame) -> _Runs:
@@ -283,7 +302,7 @@ def _described(ordered: pl.DataFrame, visits: _Visits, open_visits: pl.DataFrame
 
 
 def _entry(ordered: pl.DataFrame, open_visits: pl.DataFrame, fact: str) -> pl.Series:
-    return pl.concat([ordered[fact], open_visits[f"entry_{fact}"].alias(fact)])
+    return pl.concat([ordered[fact], open_visits[f"entry_{fact}"].alias(fact)], rechunk=True)
 
 
 def _summary(ordered: pl.DataFrame, visits: _Visits, open_visits: pl.DataFrame) -> pl.DataFrame:
@@ -316,16 +335,27 @@ def _exit_urls(ordered: pl.DataFrame, visits: _Visits, open_visits: pl.DataFrame
     nowhere = ordered.height + open_visits.height
     carried = np.where(visits.goes_on >= 0, ordered.height + visits.goes_on, nowhere)
     nothing = pl.Series("url", [None], dtype=pl.String)
-    urls = pl.concat([ordered["url"], open_visits["exit_url"].alias("url"), nothing])
+    urls = pl.concat([ordered["url"], open_visits["exit_url"].alias("url"), nothing], rechunk=True)
     return urls.gather(np.where(newest >= visits.first, newest, carried))
 
 
-def _finish(events: pl.DataFrame, newest: pl.DataFrame, over: pl.DataFrame, until_ms: int) -> Cut:
+def _finish(
+    events: pl.DataFrame, newest: pl.DataFrame, over: pl.DataFrame, until_ms: int, in_order: bool
+) -> Cut:
     """`newest` are the visits that may still go on if their silence has not run out, `over` those that
     cannot."""
     newest, over = newest.with_columns(end_at()), over.with_columns(end_at())
     runs_out = pl.col("end_at") <= until_ms
-    ends = pl.concat([over, newest.filter(runs_out)])
-    carry = newest.filter(~runs_out)
-    order = ("site", "visitor", "start")
-    return Cut(events, ends.select(*VISIT_END_SCHEMA).sort(order), carry.select(*CARRY_SCHEMA).sort(order))
+    ends = pl.concat([over, newest.filter(runs_out)]).select(*VISIT_END_SCHEMA)
+    carry = newest.filter(~runs_out).select(*CARRY_SCHEMA)
+    return Cut(events, _by_visitor(ends), _by_visitor(carry) if in_order else carry)
+
+
+def _by_visitor(visits: pl.DataFrame) -> pl.DataFrame:
+    """By site, visitor and start."""
+    if visits.is_empty():
+        return visits
+    visits = visits.rechunk()
+    site, visitor = _site_ranks(visits["site"]), _ranks(visits["visitor"].to_numpy())
+    people = site * (int(visitor.max()) + 1) + visitor
+    return visits.select(pl.all().gather(pl.Series(np.lexsort((visits["start"].to_numpy(), people)))))
