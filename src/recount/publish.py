@@ -24,6 +24,7 @@ from recount.store.catalog import Site
 from recount.store.manifests import Manifests, Publication
 from recount.store.provenance import Provenance
 from recount.store.segment_encode import encode_counted
+from recount.store.segment_wire import Segment
 from recount.store.segments import SegmentStore
 
 ATTEMPTS_MAX: Final = 5
@@ -167,25 +168,17 @@ class Publisher:
         generations = {} if entry is None else entry.generations()
         indexes = draft.sites_of([(info.key, slot, g) for slot, g in generations.items()])
         shown = {slot: indexes[info.key, slot, g] for slot, g in generations.items()}
-        changes: dict[int, SlotChange] = {}
+        fresh: dict[int, dict[str, Segment]] = {}
         for sites in _portions(info.sites, self._slots):
             segments = encode_counted(truncated(self._read_hour(info, sites), self._top_values))
-            for slot in {site_slot(site, self._slots) for site in sites}:
-                old = shown.get(slot, {})
-                fresh = {
-                    site: segment
-                    for site, segment in segments.items()
-                    if site_slot(site, self._slots) == slot
-                    and (site not in old or old[site].digest != segment.digest)
-                }
-                if fresh:
-                    changes[slot] = SlotChange(fresh)
-        for slot, old in shown.items():
-            removed = frozenset(old.keys() - info.sites.keys())
-            if removed:
-                fresh = dict(changes[slot].fresh) if slot in changes else {}
-                changes[slot] = SlotChange(fresh, removed)
-        return changes
+            for site, segment in segments.items():
+                slot = site_slot(site, self._slots)
+                known = shown.get(slot, {}).get(site)
+                if known is None or known.digest != segment.digest:
+                    fresh.setdefault(slot, {})[site] = segment
+        removed = {slot: frozenset(old.keys() - info.sites.keys()) for slot, old in shown.items()}
+        touched = {*fresh, *(slot for slot, sites in removed.items() if sites)}
+        return {slot: SlotChange(fresh.get(slot, {}), removed.get(slot, frozenset())) for slot in touched}
 
     def _read_hour(self, info: Provenance, sites: Sequence[str]) -> Counted:
         wanted = None if len(sites) == len(info.sites) else sites
