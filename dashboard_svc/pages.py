@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, current_app, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from dashboard_svc import caching, chart, ranges, report, words
+from dashboard_svc import caching, chart, lists, ranges, report, words
 from dashboard_svc.freshness import Freshness
 from dashboard_svc.panels import BY_NAME, MORE_TABS, PANELS, TABS, Tab
 from dashboard_svc.services import Services
@@ -111,7 +111,7 @@ def blueprint(services: Services) -> Blueprint:
             tab=tab,
             kin=_kin(tab),
             metrics=[BY_NAME[m].label if m in BY_NAME else m.capitalize() for m in tab.metrics],
-            lines=report.lines(tab, rows, total, fresh, end_ms, shown_site),
+            lines=lists.lines(tab, rows, total, fresh, end_ms, shown_site),
             most=report.FULL_ROWS_MAX,
             tip=fresh.sentence(str(total.get("origin", "published")), end_ms),
             link=_linker(shown.parameters()),

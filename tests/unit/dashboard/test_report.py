@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from dashboard_svc import ranges, report
+from dashboard_svc import lists, ranges, report
 from dashboard_svc.freshness import Freshness
 from dashboard_svc.panels import BY_NAME, TABS
 from recount.answers import Answers
@@ -130,10 +130,10 @@ def test_rows_have_shares_of_all_and_bars_of_the_longest() -> None:
 
 
 def test_a_panel_shows_so_many_rows_and_says_that_there_are_more() -> None:
-    rows = [{"country": f"C{n}", "visitors": 20 - n, "origin": "published"} for n in range(report.ROWS + 1)]
+    rows = [{"country": f"C{n}", "visitors": 20 - n, "origin": "published"} for n in range(lists.ROWS + 1)]
     page = with_tables(totals=totals(visitors=100, pageviews=1), country=rows)
     shown = page.panels[2].lists[0]
-    assert len(shown.lines) == report.ROWS
+    assert len(shown.lines) == lists.ROWS
     assert shown.has_more
 
 
@@ -182,5 +182,5 @@ def test_rows_lead_outside_only_to_the_web() -> None:
     for (dimension, value), href in shown.items():
         row = {dimension: value, "visitors": 1, "pageviews": 1, "events": 1, "origin": "published"}
         fresh = Freshness("UTC", NOW_MS, NOW_MS, None)
-        line = report.lines(TABS[dimension], [row], {}, fresh, NOW_MS, SITE)[0]
+        line = lists.lines(TABS[dimension], [row], {}, fresh, NOW_MS, SITE)[0]
         assert line.href == href
