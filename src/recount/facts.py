@@ -142,9 +142,7 @@ def _queries(url: Coded) -> Coded:
 
 def _own_referrers(site: Coded, entry: Urls, referrer: Coded, sites: Mapping[str, Site]) -> Flags:
     """Whether each row's referrer is the host of its entry page or another of its site's own hostnames."""
-    nowhere = pl.Series([None] * referrer.size, dtype=pl.String)
-    known = sources.interpret(pl.DataFrame({"entry_url": nowhere, "entry_referrer": referrer.values}))
-    hosts = known["referrer"].str.split("/").list.first()
+    hosts = sources.hosts(referrer.values)
     here = entry.hostname.str.replace(_WWW, "")
     names = code(pl.concat([hosts.alias("host"), here.alias("host")]))
     of_referrer = np.where(hosts.is_not_null().to_numpy(), names.codes[: len(hosts)], ABSENT)

@@ -63,16 +63,24 @@ def _referrers(referrers: pl.Series) -> pl.DataFrame:
 
     `_host` is the lower-case host without `www.`, or the name of the app that linked; null if neither.
     """
-    found = distinct(referrers, "entry_referrer")
+    known = _with_known(_hosts_and_paths(distinct(referrers, "entry_referrer")), "_host", _known_hosts)
+    shown_path = pl.when(pl.col("_path") != "/").then("_path").fill_null("")
+    return known.with_columns(referrer=pl.col("_host") + shown_path).drop("_path")
+
+
+def hosts(referrers: pl.Series) -> pl.Series:
+    """The host of each referrer as `referrer` begins: lower case, no `www.`; null where there is none."""
+    return _hosts_and_paths(referrers.cast(pl.String).to_frame("entry_referrer"))["_host"]
+
+
+def _hosts_and_paths(found: pl.DataFrame) -> pl.DataFrame:
+    """[entry_referrer, _host, _path], row by row."""
     found = found.hstack(pages.split(found["entry_referrer"]))
     app = pl.col("entry_referrer").str.extract_groups(_APP).struct
     bare = pl.col("entry_referrer").str.extract_groups(_BARE).struct
     host = pl.coalesce("host", bare[0].str.to_lowercase()).str.replace(_WWW, "")
     path = pl.when(pl.col("host").is_not_null()).then("path").otherwise(pl.coalesce(app[1], bare[1]))
-    found = found.select("entry_referrer", _host=pl.coalesce(app[0], host), _path=path)
-    known = _with_known(found, "_host", _known_hosts)
-    shown_path = pl.when(pl.col("_path") != "/").then("_path").fill_null("")
-    return known.with_columns(referrer=pl.col("_host") + shown_path).drop("_path")
+    return found.select("entry_referrer", _host=pl.coalesce(app[0], host), _path=path)
 
 
 def _without_own(facts: pl.DataFrame, own_hostnames: Mapping[str, Collection[str]]) -> pl.DataFrame:
