@@ -9,7 +9,15 @@ from typing import Final, Protocol
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from recount.errors import Unavailable
-from recount.kafka import TIMEOUT_S, SourcePartition, consumer, offset_ranges, source_partitions
+from recount.kafka import (
+    EVENTS,
+    IMPORTS,
+    TIMEOUT_S,
+    SourcePartition,
+    consumer,
+    offset_ranges,
+    source_partitions,
+)
 from recount.settings import Settings
 
 READ_BATCH_MAX_RECORDS: Final = 5_000
@@ -34,18 +42,19 @@ class Log(Protocol):
 
 
 class KafkaLog:
-    """The topics `events` and `imports` of a Kafka cluster."""
+    """The topics that hold events in a Kafka cluster."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, topics: tuple[str, ...] = (EVENTS, IMPORTS)) -> None:
         self._settings = settings
+        self._topics = topics
 
     def ranges(self) -> dict[SourcePartition, tuple[int, int]]:
         for _ in range(RANGES_ATTEMPTS_MAX - 1):
             try:
-                return offset_ranges(self._settings, source_partitions(self._settings))
+                return self._ranges()
             except Unavailable:  # a partition that is changing its leader, most of the time
                 time.sleep(RETRY_S)
-        return offset_ranges(self._settings, source_partitions(self._settings))
+        return self._ranges()
 
     def read(self, source: SourcePartition, start: int, end: int) -> Iterator[Records]:
         oldest, newest = offset_ranges(self._settings, [source])[source]
@@ -60,6 +69,9 @@ class KafkaLog:
             raise Unavailable("kafka", str(error)) from error
         finally:
             client.close()
+
+    def _ranges(self) -> dict[SourcePartition, tuple[int, int]]:
+        return offset_ranges(self._settings, source_partitions(self._settings, self._topics))
 
 
 def _batches(client: Consumer, end: int) -> Iterator[Records]:
