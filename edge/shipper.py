@@ -61,10 +61,12 @@ class _Outcome:
     refused: list[tuple[str, bytes]] = field(default_factory=list)
 
     def report(self, error: KafkaError | None, message: Message) -> None:
-        if error is None:
-            return
+        if error is not None:
+            self.failed(error, message.value() or b"")
+
+    def failed(self, error: KafkaError, value: bytes) -> None:
         if error.code() in REFUSED_FOR_EVER:
-            self.refused.append((error.name(), message.value() or b""))
+            self.refused.append((error.name(), value))
         else:
             self.undelivered += 1
 
@@ -95,10 +97,14 @@ class Shipper:
         self._discover()
         passes: list[tuple[Shipment, Batch, bool]] = []
         outcome = _Outcome()
-        for shipment, lives in self._chosen():
-            batch = shipment.reader.read(READ_MAX_BYTES, writer_lives=lives)
-            self._produce(shipment, batch, outcome)
-            passes.append((shipment, batch, lives))
+        try:
+            for shipment, lives in self._chosen():
+                batch = shipment.reader.read(READ_MAX_BYTES, writer_lives=lives)
+                self._produce(shipment, batch, outcome)
+                passes.append((shipment, batch, lives))
+        except OSError:
+            self._start_again()  # whether what was handed over arrives, nobody would learn
+            raise
         if any(batch.frames for _, batch, _ in passes) and not self._delivered(outcome):
             self._start_again()
             return 0
@@ -157,10 +163,10 @@ class Shipper:
     def _enqueue(self, partition: int, messages: list[dict[str, Any]], outcome: _Outcome) -> None:
         while True:
             self._producer.produce_batch(EVENTS, messages, partition, on_delivery=outcome.report)
-            messages = [message for message in messages if message.pop("_error", None) is not None]
+            messages = _left_over(messages, outcome)
             if not messages:
                 return
-            self._producer.poll(FLUSH_STEP_S)  # the queue is full
+            self._producer.poll(FLUSH_STEP_S)
             if self._gave_up():
                 outcome.undelivered += len(messages)
                 return
@@ -223,6 +229,20 @@ class Shipper:
         path.write_bytes(data)
         self._quarantined.labels(cause).inc()
         log.error("quarantined", cause=cause, file=path.name, size_bytes=len(data))
+
+
+def _left_over(messages: list[dict[str, Any]], outcome: _Outcome) -> list[dict[str, Any]]:
+    """The messages for which the client's queue has no room yet; any other refusal is final for this pass."""
+    left = []
+    for message in messages:
+        error = message.pop("_error", None)
+        if error is None:
+            continue
+        if error.code() == KafkaError._QUEUE_FULL:
+            left.append(message)
+        else:
+            outcome.failed(error, message["value"])
+    return left
 
 
 def _state(folder: Path) -> dict[str, Any]:

@@ -25,6 +25,7 @@ class FakeProducer:
         self.log: list[tuple[str, int, bytes]] = []
         self.is_away = False
         self.fails_with: dict[bytes, KafkaError] = {}
+        self.refuses: dict[bytes, KafkaError] = {}  # at once, as the client does before it queues a message
         self.room = 1_000_000
         self._waiting: list[tuple[str, int, bytes, Report]] = []
 
@@ -33,6 +34,10 @@ class FakeProducer:
     ) -> int:
         queued = 0
         for message in messages:
+            refused = next((e for text, e in self.refuses.items() if text in message["value"]), None)
+            if refused is not None:
+                message["_error"] = refused
+                continue
             if len(self._waiting) >= self.room:
                 message["_error"] = KafkaError(KafkaError._QUEUE_FULL)
                 continue

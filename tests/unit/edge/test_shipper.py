@@ -15,6 +15,7 @@ from edge.ship import create_app
 from edge.shipper import Shipper
 from edge.spool import Spool
 from edge.spool_format import frame, segment_path, segments
+from edge.spool_reader import Batch, Reader
 from recount.kafka import EVENTS
 from recount.metrics import SPOOL_MISSING, SPOOL_QUARANTINED, SPOOL_SHIPPED, Metrics
 from tests.unit.edge.fake_producer import FakeProducer
@@ -143,6 +144,50 @@ def test_what_kafka_refuses_for_ever_is_set_aside(dock: Dock) -> None:
     (kept,) = (dock.root / "quarantine").iterdir()
     assert b'"e2"' in kept.read_bytes()
     assert dock.count(SPOOL_QUARANTINED.name, "kafka-MSG_SIZE_TOO_LARGE") == 1
+
+
+def test_what_the_client_refuses_at_once_does_not_hold_up_the_rest(dock: Dock) -> None:
+    spool = dock.spool()
+    fill(spool, 3)
+    dock.kafka.refuses = {b'"e2"': KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)}
+    dock.settle()
+    assert sorted(dock.numbers(spool)) == [1, 3]
+    assert dock.shipper.states()[0]["shipped_seq"] == 3
+    assert dock.count(SPOOL_QUARANTINED.name, "kafka-MSG_SIZE_TOO_LARGE") == 1
+
+
+def test_a_partition_that_kafka_does_not_know_is_waited_for(dock: Dock) -> None:
+    spool = dock.spool()
+    fill(spool, 3)
+    dock.kafka.refuses = {b'"e2"': KafkaError(KafkaError._UNKNOWN_PARTITION)}
+    dock.shipper.step()
+    assert dock.shipper.states()[0]["shipped_seq"] == 0
+    dock.kafka.refuses = {}
+    dock.settle()
+    assert set(dock.numbers(spool)) == {1, 2, 3}
+
+
+def test_a_spool_that_cannot_be_read_does_not_hide_what_became_of_the_others(
+    dock: Dock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = sorted((dock.spool(), dock.spool()), key=lambda spool: spool.id)
+    fill(first, 2)
+    fill(second, 2)
+    dock.kafka.fails_with = {b'"e1"': KafkaError(KafkaError._MSG_TIMED_OUT)}
+    read = Reader.read
+
+    def fail(reader: Reader, max_bytes: int, *, writer_lives: bool) -> Batch:
+        if reader.folder == second.folder:
+            raise OSError("the disk does not answer")
+        return read(reader, max_bytes, writer_lives=writer_lives)
+
+    monkeypatch.setattr(Reader, "read", fail)
+    with pytest.raises(OSError, match="disk"):
+        dock.shipper.step()
+    monkeypatch.setattr(Reader, "read", read)
+    dock.kafka.fails_with = {}
+    dock.settle()
+    assert set(dock.numbers(first)) == set(dock.numbers(second)) == {1, 2}
 
 
 def test_damage_is_set_aside_counted_and_passed(dock: Dock) -> None:
