@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from typing import Final
 
 import structlog
@@ -14,12 +15,13 @@ from edge.door import Door
 from edge.geo import open_geo
 from edge.imports import Importer
 from edge.rules import DaySalts, Sites
-from edge.server import serve
+from edge.server import check_port, serve
 from edge.spool import Spool
 from edge.tally import Tallies
 from edge.wsgi import Front
 from recount import metrics as m
 from recount.discovery import FileDirectory, Instance, Presence
+from recount.errors import SetupError
 from recount.kafka import producer
 from recount.logs import configure
 from recount.metrics import Metrics
@@ -67,6 +69,7 @@ def _expose(metrics: Metrics, door: Door, front: Front) -> None:
 def main() -> None:
     settings = Settings.from_env()
     configure(settings.log_level)
+    check_port(settings.host, settings.ingest_port)
     spool = Spool(settings.spool_root, max_bytes=settings.spool_max_bytes, fsync=settings.spool_fsync)
     front, sites = build(settings, spool)
     instance = Instance(
@@ -87,4 +90,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except SetupError as error:
+        sys.exit(str(error))

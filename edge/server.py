@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -35,6 +36,17 @@ class _Server(MTServer):
         """The check that this overrides keeps several workers from sharing a GIL; we have one."""
 
 
+def check_port(host: str, port: int) -> None:
+    """Raises SetupError where something listens: granian would share the port with it unnoticed."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            cause = f"{host}:{port} cannot be used: {error.strerror}"
+            raise SetupError("port", cause, "choose another port") from error
+
+
 def serve(app: WsgiApp, host: str, port: int, *, threads: int) -> None:
     """Serve until SIGTERM or SIGINT; requests under way are finished."""
     # granian copies the whole environment into every request.
@@ -62,10 +74,8 @@ def serve(app: WsgiApp, host: str, port: int, *, threads: int) -> None:
 @contextmanager
 def run_in_background(app: WsgiApp, host: str, port: int) -> Iterator[None]:
     """A small server on a thread, for the health pages of a process whose work is elsewhere."""
-    try:
-        server = make_server(host, port, app, threaded=True, request_handler=_Quiet)
-    except OSError as error:
-        raise SetupError("port", f"{host}:{port} cannot be used: {error}", "choose another port") from error
+    check_port(host, port)
+    server = make_server(host, port, app, threaded=True, request_handler=_Quiet)
     thread = threading.Thread(target=server.serve_forever, name="http", daemon=True)
     thread.start()
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from edge.shipper import Shipper
 from recount import kafka
 from recount import metrics as m
 from recount.discovery import FileDirectory, Instance, Presence
-from recount.errors import Unavailable
+from recount.errors import SetupError, Unavailable
 from recount.logs import configure
 from recount.metrics import Metrics
 from recount.settings import Settings
@@ -107,4 +108,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except SetupError as error:
+        sys.exit(str(error))
