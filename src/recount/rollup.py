@@ -10,9 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from recount import sketch
+from recount.coding import Ints, code
 
 OTHER: Final = "(other)"
 TOTAL: Final = "total"
@@ -91,68 +94,116 @@ def rebucket(rollup: Rollup, at: pl.Expr) -> Rollup:
 
 
 def truncate(rollup: Rollup, top_n: int) -> Rollup:
-    """The `top_n` values with most visitors of each (site, at, dimension); the rest becomes one row
-    `(other)`.
+    """The `top_n` values with most visitors of each (site, at, dimension); the rest is one row `(other)`.
 
     The row keeps all sums and visitors of what it folds, and in `folded_max` how many visitors a value may
-    have that is not shown, or may have had besides those shown.
+    have that is not shown, or may have had besides those shown. Totals, series and verdicts stay whole.
     """
-    rows = rollup.rows.with_columns(sketch.count(pl.col("visitors")).alias("_count"))
-    bucket = ("site", "at", "dimension")
-    foldable = ~pl.col("dimension").is_in(UNFOLDED)
-    crowded = rows.filter(foldable).group_by(bucket).len().filter(pl.col("len") > top_n).drop("len")
-    if crowded.is_empty():
+    rows = rollup.rows
+    if rows.height <= top_n:
         return rollup
-    ranked = (
-        rows.filter(pl.col("value") != OTHER)
-        .join(crowded, on=bucket, how="semi")
-        .sort("_count", "accepted", "value", descending=[True, True, False])
-        .select(*KEYS, "_count", pl.int_range(pl.len()).over(bucket).alias("_rank"))
-    )
-    folded = ranked.filter(pl.col("_rank") >= top_n).select(*KEYS, "_count", pl.lit(True).alias("_fold"))
-    return Rollup(_folded_rows(rollup.rows, folded), _folded_revenue(rollup.revenue, folded))
+    bucket = np.cumsum(_changes(rows, KEYS[:3])) - 1
+    is_other = (rows["value"] == OTHER).to_numpy()
+    may_fold = ~rows["dimension"].is_in(UNFOLDED).to_numpy() & ~is_other
+    crowded = np.bincount(bucket[may_fold], minlength=int(bucket[-1]) + 1) > top_n
+    if not crowded.any():
+        return rollup
+    candidates = np.flatnonzero(may_fold & crowded[bucket])
+    chosen, most = _least(rows, candidates, bucket[candidates], top_n)
+    gone = np.zeros(rows.height, dtype=np.bool_)
+    gone[chosen] = True
+    folded = gone | (is_other & crowded[bucket])
+    others = _folded(rows.filter(pl.Series(folded)), bucket[chosen], most)
+    kept = pl.concat([rows.filter(pl.Series(~folded)), others])
+    order, _ = _key_order(kept, KEYS)
+    revenue = _folded_revenue(rollup.revenue, rows.filter(pl.Series(gone)).select(KEYS))
+    return Rollup(kept.select(pl.all().gather(order)), revenue)
 
 
-def _folded_rows(rows: pl.DataFrame, folded: pl.DataFrame) -> pl.DataFrame:
-    marked = rows.join(folded, on=KEYS, how="left", maintain_order="left")
-    fold = pl.col("_fold").fill_null(False)
-    largest = folded.group_by("site", "at", "dimension").agg(pl.col("_count").max())
-    merged = _merged_rows(marked.with_columns(_to_other(fold)).select(*ROLLUP_SCHEMA))
-    lacking = merged.join(
-        largest.with_columns(pl.lit(OTHER).alias("value")), on=KEYS, how="left", maintain_order="left"
-    )
-    return lacking.with_columns(pl.col("folded_max") + pl.col("_count").fill_null(0)).select(*ROLLUP_SCHEMA)
+def _least(rows: pl.DataFrame, candidates: Ints, bucket: Ints, top_n: int) -> tuple[Ints, Ints]:
+    """The candidates beyond the `top_n` of their bucket, and their visitors; ties go by events, value."""
+    numbers = rows.select(sketch.count(pl.col("visitors")).alias("visitors"), "accepted")
+    visitors, accepted = (numbers[name].to_numpy()[candidates] for name in ("visitors", "accepted"))
+    order = np.lexsort((-accepted, -visitors, bucket))
+    starts = np.flatnonzero(np.append(True, np.diff(bucket) > 0))
+    rank = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
+    beyond = np.sort(order[rank >= top_n])
+    return candidates[beyond], visitors[beyond]
 
 
-def _folded_revenue(revenue: pl.DataFrame, folded: pl.DataFrame) -> pl.DataFrame:
-    marked = revenue.join(folded, on=KEYS, how="left", maintain_order="left")
-    fold = pl.col("_fold").fill_null(False)
-    return merged_revenue(marked.with_columns(_to_other(fold)).select(*REVENUE_SCHEMA))
+def _folded(rows: pl.DataFrame, bucket: Ints, visitors: Ints) -> pl.DataFrame:
+    """One row `(other)` for each bucket of `rows`; the newly folded ones have these buckets and visitors."""
+    merged = _merged_rows(rows.with_columns(pl.lit(OTHER).alias("value")))
+    largest = np.maximum.reduceat(visitors, np.flatnonzero(np.append(True, np.diff(bucket) > 0)))
+    return merged.with_columns(pl.col("folded_max") + pl.Series(largest)).select(*ROLLUP_SCHEMA)
 
 
-def _to_other(fold: pl.Expr) -> pl.Expr:
-    return pl.when(fold).then(pl.lit(OTHER)).otherwise(pl.col("value")).alias("value")
+def _folded_revenue(revenue: pl.DataFrame, gone: pl.DataFrame) -> pl.DataFrame:
+    marked = revenue.join(gone.with_columns(pl.lit(True).alias("gone")), on=KEYS, how="left")
+    value = pl.when(pl.col("gone")).then(pl.lit(OTHER)).otherwise(pl.col("value")).alias("value")
+    return merged_revenue(marked.with_columns(value).select(*REVENUE_SCHEMA))
 
 
 def _merged_rows(rows: pl.DataFrame) -> pl.DataFrame:
-    numbered = rows.select(*KEYS, pl.int_range(pl.len(), dtype=pl.Int64).alias("_row"))
-    groups = numbered.group_by(KEYS, maintain_order=False).agg("_row").sort(KEYS)
-    order = groups["_row"].list.explode()
-    sizes = groups["_row"].list.len()
-    if groups.height == rows.height:
-        return rows.select(pl.all().gather(order))
-    of_group = pl.int_range(groups.height, dtype=pl.Int64, eager=True).repeat_by(sizes).list.explode()
-    sums = (
-        rows.select(pl.col(SUMS).gather(order))
-        .group_by(of_group.alias("_group"), maintain_order=True)
-        .agg(pl.all().sum())
+    if rows.is_empty():
+        return rows
+    rows = rows.rechunk()
+    order, starts = _key_order(rows, KEYS)
+    keys = rows.select(pl.col(KEYS).gather(order[starts]))
+    columns = [pl.Series(name, np.add.reduceat(rows[name].to_numpy()[order], starts)) for name in SUMS]
+    return keys.hstack([_united(rows["visitors"], order, starts), *columns])
+
+
+def _united(sets: pl.Series, order: Ints, starts: Ints) -> pl.Series:
+    """The union of each group of sets; what is alone stays as it is."""
+    sizes = np.diff(np.append(starts, len(order)))
+    many = sizes > 1
+    if not many.any():
+        return sets.gather(order)
+    together = sketch.union(
+        sets.gather(order[np.repeat(many, sizes)]),
+        np.repeat(np.arange(int(many.sum())), sizes[many]),
+        int(many.sum()),
     )
-    sets = rows["visitors"].gather(order)
-    visitors = sketch.union(sets, of_group.to_numpy(), groups.height).alias("visitors")
-    return groups.select(*KEYS).hstack([visitors, *sums.select(*SUMS)])
+    alone = sets.gather(order[starts[~many]])
+    place = np.where(many, len(alone) + np.cumsum(many) - 1, np.cumsum(~many) - 1)
+    return pl.concat([alone, together.alias(alone.name)], rechunk=True).gather(place)
+
+
+def _key_order(rows: pl.DataFrame, keys: Sequence[str]) -> tuple[Ints, Ints]:
+    """The rows in the order of their keys, and where in it each key begins."""
+    ranks = [_ranked(rows[key]) for key in keys]
+    packed, below = ranks[0]
+    for codes, size in ranks[1:]:
+        if (below * size).bit_length() > 62:  # too many combinations for one number: those that occur
+            distinct, packed = np.unique(packed, return_inverse=True)
+            below = len(distinct)
+        packed, below = packed * size + codes, below * size
+    order = sketch.stable_order(packed, below)
+    packed = packed[order]
+    return order, np.flatnonzero(np.append(len(packed) > 0, packed[1:] != packed[:-1]))
+
+
+def _ranked(column: pl.Series) -> tuple[Ints, int]:
+    """Numbers in the order of the values, and how many there are."""
+    if column.dtype == pl.String:
+        coded = code(column)
+        return coded.shown_as(coded.values).codes, coded.size
+    distinct, codes = np.unique(column.to_numpy(), return_inverse=True)
+    return codes, len(distinct)
+
+
+def _changes(rows: pl.DataFrame, keys: Sequence[str]) -> NDArray[np.bool_]:
+    """Whether a row differs from the one before in any of the keys."""
+    new = pl.any_horizontal(pl.col(key) != pl.col(key).shift() for key in keys).fill_null(True)
+    return rows.select(new).to_series().to_numpy()
 
 
 def merged_revenue(revenue: pl.DataFrame) -> pl.DataFrame:
     """One row per key and currency."""
     keys = (*KEYS, "currency")
-    return revenue.group_by(keys).agg(pl.col("micros").sum()).sort(keys).select(*REVENUE_SCHEMA)
+    if revenue.is_empty():
+        return revenue
+    order, starts = _key_order(revenue, keys)
+    micros = pl.Series("micros", np.add.reduceat(revenue["micros"].to_numpy()[order], starts))
+    return revenue.rechunk().select(pl.col(keys).gather(order[starts])).hstack([micros])
