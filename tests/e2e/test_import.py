@@ -1,4 +1,4 @@
-"""An imported access log: its published hours equal a count made here, and importing it again adds nothing."""
+"""An imported access log: its published hours equal a count made here, a second import adds nothing."""
 
 from __future__ import annotations
 

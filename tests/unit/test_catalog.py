@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ def test_a_taken_id_is_a_conflict() -> None:
     ("field", "value"),
     [("id", "a b"), ("id", ""), ("timezone", "Mars/Olympus"), ("spread", 0), ("currency", "euro")],
 )
-def test_a_bad_field_is_named(field: str, value: object) -> None:
+def test_a_bad_field_is_named(field: str, value: Any) -> None:
     with pytest.raises(InvalidInput) as caught:
         Catalog(MemoryTable()).add(replace(SITE, **{field: value}))
     assert caught.value.field == field

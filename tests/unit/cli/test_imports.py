@@ -8,7 +8,6 @@ import httpx
 import orjson
 import pytest
 
-from cli import imports
 from cli.imports import BATCH_EVENTS, Sent, send_events
 from recount.errors import InvalidInput, Unavailable
 from recount.periods import HOUR_MS
@@ -43,7 +42,7 @@ def event(ts: int) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(imports.time, "sleep", lambda _: None)
+    monkeypatch.setattr("cli.imports.time.sleep", lambda _: None)
 
 
 def send(door: Door, events: list[dict[str, Any]]) -> Sent:

@@ -133,7 +133,8 @@ class World:
         found = place.candidates.read_counted({(cast("Kind", kind), name, generation): [site]})
         rows = found.rows.filter(pl.col("dimension") == TOTAL)
         return {
-            m: int(rows[m].sum()) for m in ("visits", "pageviews", "ended_visits", "accepted", "visitor_count")
+            m: int(rows[m].sum())
+            for m in ("visits", "pageviews", "ended_visits", "accepted", "visitor_count")
         }
 
     def entry(self, hour_name: str) -> Entry | None:
