@@ -36,15 +36,17 @@ def port_of(settings: Settings) -> int:
 
 
 def application() -> Callable[..., Any]:
-    from moto.cloudwatch.models import CloudWatchBackend, cloudwatch_backends
+    from moto.cloudwatch.models import CloudWatchBackend
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-    class Bounded(CloudWatchBackend):
-        def __init__(self, region_name: str, account_id: str) -> None:
-            super().__init__(region_name, account_id)
-            self.metric_data = Newest()
+    made = CloudWatchBackend.__init__
 
-    cloudwatch_backends.backend = Bounded
+    def bounded(backend: CloudWatchBackend, region_name: str, account_id: str) -> None:
+        made(backend, region_name, account_id)
+        backend.metric_data = Newest()
+
+    # A class of our own would not do: moto finds its routes by the module of the class.
+    CloudWatchBackend.__init__ = bounded  # type: ignore[method-assign,assignment]
 
     dispatcher: Callable[..., Any] = DomainDispatcherApplication(create_backend_app)
     return dispatcher
