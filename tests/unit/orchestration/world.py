@@ -102,7 +102,8 @@ class World:
     def store(self, offsets: Sequence[int], source: SourcePartition = LIVE) -> None:
         """What `store_batches` does with these offsets."""
         records = [r for batch in self.log.read(source, offsets[0], offsets[-1] + 1) for r in batch]
-        values = [value for offset, value in records if offset in set(offsets)]
+        wanted = set(offsets)
+        values = [value for offset, value in records if offset in wanted]
         batch = self.place.raw.prepare(values, positions(*source, offsets), self.clock.now_ms())
         self.place.raw.write(batch, self.place.quarantine)
 
