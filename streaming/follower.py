@@ -29,6 +29,7 @@ SETTLE_MS: Final = 30_000  # how late an event may be and still find its visit o
 SWEEP_EVERY_S: Final = 10.0
 COMMIT_EVERY_S: Final = 5.0
 DELAY_SAMPLES: Final = 20
+RETRY_S: Final = 1.0
 
 log = structlog.get_logger("live")
 
@@ -108,6 +109,8 @@ class Follower:
 
     def run(self) -> None:
         self._pipeline.warm_up()
+        while not self._pipeline.can_start and not self._stop.wait(RETRY_S):
+            log.info("waiting_for_catalog")
         self._consumer.subscribe(
             [EVENTS], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
         )

@@ -45,6 +45,11 @@ class Pipeline:
         self._placed = PlacedSites({})
 
     @property
+    def can_start(self) -> bool:
+        """Whether the catalog is known: without it history would be counted by the wrong rules."""
+        return self._sites.loaded
+
+    @property
     def open_visits(self) -> int:
         return len(self._open)
 
@@ -71,14 +76,12 @@ class Pipeline:
     def take(self, values: Sequence[bytes], places: pl.DataFrame, horizon_ms: int, until_ms: int) -> Taken:
         """Count a batch (`places`: POSITION_SCHEMA); visits whose silence ran out by `until_ms` end.
 
-        Events before the horizon or of unknown sites are left out.
+        Events before the horizon are left out. A site so new that the catalog's copy lacks it is counted by
+        default rules: the door knew it.
         """
         decoded = decode(values, places)
         events = decoded.events.filter(pl.col("ts") >= horizon_ms)
-        wanted = events["site"].unique().to_list()
-        sites = self._sites.known(wanted)
-        if any(site not in sites for site in wanted):
-            events = events.filter(pl.col("site").is_in(list(sites)))
+        self._sites.known(events["site"].unique().to_list())
         fresh = by_place(self._fresh(events))
         if not fresh.is_empty():
             self._count(cut(fresh, self._open.take(fresh), until_ms))

@@ -13,7 +13,7 @@ from recount.errors import Unavailable
 from recount.store.catalog import Site
 
 REFRESH_S: Final = 30.0
-LOOK_AGAIN_S: Final = 2.0
+LOOK_AGAIN_S: Final = 0.5
 
 log = structlog.get_logger("live")
 
@@ -28,6 +28,7 @@ class SitesCache:
         self._clock = clock
         self._lock = threading.Lock()
         self._sites: Mapping[str, Site] = {}
+        self._loaded = False
         self._loaded_at = float("-inf")
 
     def known(self, wanted: Collection[str] = ()) -> Mapping[str, Site]:
@@ -35,16 +36,24 @@ class SitesCache:
         with self._lock:
             age = self._clock() - self._loaded_at
             lacking = age > LOOK_AGAIN_S and any(site not in self._sites for site in wanted)
-            if age > REFRESH_S or lacking:
+            overdue = age > (REFRESH_S if self._loaded else LOOK_AGAIN_S)
+            if overdue or lacking:
                 self._refresh()
             return self._sites
 
     def get(self, site: str) -> Site | None:
         return self.known([site]).get(site)
 
+    @property
+    def loaded(self) -> bool:
+        """Whether the catalog has been read at all; tries to if not."""
+        self.known()
+        return self._loaded
+
     def _refresh(self) -> None:
         self._loaded_at = self._clock()
         try:
             self._sites = self._load()
+            self._loaded = True
         except Unavailable as error:
             log.warning("catalog_unavailable", error=str(error))

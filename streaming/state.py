@@ -15,11 +15,12 @@ from typing import Final
 
 import polars as pl
 
-from recount.rollup import Rollup, merge, truncate
+from recount.rollup import PROP_PREFIX, Rollup, merge, truncate
 from streaming.places import partition_of_place
 
 FAN_IN: Final = 8
 VALUES_MAX: Final = 300  # for each place, dimension and bucket, once runs are merged
+PROPERTIES_MAX: Final = 50  # for each place
 BOUNDED_FROM_LEVEL: Final = 2
 
 
@@ -115,13 +116,29 @@ class LiveState:
         merged = Run(merge([run.rollup for run in runs]), level).keep(pl.col("at") >= horizon_ms)
         bounded = merged
         if level >= BOUNDED_FROM_LEVEL:
-            bounded = Run(truncate(merged.rollup, VALUES_MAX), level)
+            bounded = Run(truncate(_with_few_properties(merged.rollup), VALUES_MAX), level)
         with self._lock:
             # A partition dropped meanwhile has replaced its runs: then this merge is void and done again.
             if all(any(run is kept for kept in self._runs) for run in runs):
                 rest = tuple(kept for kept in self._runs if not any(run is kept for run in runs))
                 self._runs = (bounded, *rest)
                 self.folded_rows += merged.rollup.rows.height - bounded.rollup.rows.height
+
+
+def _with_few_properties(rollup: Rollup) -> Rollup:
+    """The PROPERTIES_MAX most frequent properties of each place; senders may make up any number of names."""
+    is_property = pl.col("dimension").str.starts_with(PROP_PREFIX)
+    names = rollup.rows.filter(is_property).group_by("site", "dimension").agg(pl.col("accepted").sum())
+    crowded = names.filter(pl.len().over("site") > PROPERTIES_MAX)
+    if crowded.is_empty():
+        return rollup
+    rank = pl.col("accepted").rank("ordinal", descending=True).over("site")
+    rare = crowded.filter(rank > PROPERTIES_MAX).select("site", "dimension")
+    on = ["site", "dimension"]
+    return Rollup(
+        rollup.rows.join(rare, on=on, how="anti", maintain_order="left"),
+        rollup.revenue.join(rare, on=on, how="anti", maintain_order="left"),
+    )
 
 
 def _spans(rows: pl.DataFrame) -> dict[str, tuple[int, int]]:

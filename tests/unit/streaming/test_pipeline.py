@@ -59,7 +59,13 @@ def test_an_event_delivered_twice_counts_once(tmp_path: Path) -> None:
 
 def test_what_the_live_state_does_not_show_is_left_out(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
-    assert stage.given(seen(-61), seen(-59), seen(1, site="gone")) == 1
+    assert stage.given(seen(-61), seen(-59)) == 1
+
+
+def test_a_site_too_new_for_the_copy_of_the_catalog_counts(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    stage.given(seen(1, site="new"))
+    assert total(stage, "new")["visitors"] == 1
 
 
 def test_poison_is_counted_and_harmless(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from recount.rollup import Rollup, merge
@@ -68,6 +70,21 @@ def test_values_are_bounded_and_the_rest_is_other(batch: Rollup, monkeypatch: py
     assert pages(state).rows.height == 4
     assert int(pages(state).rows["pageviews"].sum()) == 6 * FAN_IN * FAN_IN
     assert state.folded_rows > 0
+
+
+def test_properties_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streaming.state.PROPERTIES_MAX", 2)
+    stage = Stage(tmp_path)
+    names = ("a", "b", "c")
+    stage.given(
+        *(seen(1, n, kind="event", name="e", props=dict.fromkeys(names[: n + 1], "x")) for n in range(3))
+    )
+    state = LiveState()
+    for _ in range(FAN_IN * FAN_IN):
+        state.add(stage.state.runs[0].rollup)
+        state.compact(0)
+    kept = state.of_site("demo", [PLACE], 0).rows["dimension"].unique()
+    assert {d for d in kept if d.startswith("prop:")} == {"prop:a", "prop:b"}
 
 
 def test_a_partition_is_dropped_also_from_a_merge_under_way(
