@@ -135,6 +135,8 @@ class Importer:
 
     def _site_of(self, token: str, named: str | None) -> str:
         site = self._door.tokens.get(token_digest(token)) if token else None
+        if token and site is None:
+            self._door.check_ready()  # a door that has just opened knows no tokens yet: come again
         if site is None or (named is not None and named != site):
             raise Refused(Reason.NOT_ALLOWED, "an import needs Authorization: Bearer <token of the site>")
         return site

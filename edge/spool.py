@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from edge.spool_format import WRITER_LOCK, Entry, frame, segment_path, waiting_bytes
 from recount.errors import RecountError, Refused, SetupError, Unavailable
 from recount.ids import new_id
@@ -21,6 +23,8 @@ ROOM_CHECK_S: Final = 0.2
 SYNC_TIMEOUT_S: Final = 10.0
 DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 FSYNC_CHOICES: Final = ("none", "group")
+
+log = structlog.get_logger("spool")
 
 
 class Spool:
@@ -135,8 +139,13 @@ class Spool:
 
     def _watch_room(self) -> None:
         while not self._stop.wait(ROOM_CHECK_S):
-            with self._lock:
-                self._room = self._max_bytes - waiting_bytes(self.folder)
+            try:
+                with self._lock:
+                    self._room = self._max_bytes - waiting_bytes(self.folder)
+            except (
+                OSError
+            ) as error:  # no descriptor left, say: it must not stay full for ever
+                log.warning("cannot see what is shipped; trying again", error=str(error))
 
 
 class _GroupCommit:

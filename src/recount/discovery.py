@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Final, Protocol
 
 import msgspec
+import structlog
 
 HEARTBEAT_S: Final = 2.0
 EXPIRES_S: Final = 8.0
+
+log = structlog.get_logger("directory")
 
 
 @dataclass(frozen=True)
@@ -100,4 +103,7 @@ class Presence:
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_S):
-            self._directory.register(self._describe())
+            try:
+                self._directory.register(self._describe())
+            except OSError as error:  # a full disk, say: who misses a beat must not be gone for good
+                log.warning("not registered; trying again", error=str(error))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from recount import discovery
 from recount.discovery import Directory, FileDirectory, Instance, Presence
 
 DirectoryMaker = Callable[[float], Directory]
@@ -61,3 +64,21 @@ def test_presence_enters_and_leaves(make_directory: DirectoryMaker) -> None:
     with Presence(directory, lambda: ONE):
         assert directory.instances("live") == [ONE]
     assert directory.instances("live") == []
+
+
+def test_a_missed_beat_is_made_up_for(
+    make_directory: DirectoryMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory, tried, again = make_directory(60), threading.Event(), threading.Event()
+
+    def describe() -> Instance:
+        if tried.is_set():
+            again.set()
+        elif threading.current_thread().name == "presence":
+            tried.set()
+            raise OSError(errno.ENOSPC, "no space left")
+        return ONE
+
+    monkeypatch.setattr(discovery, "HEARTBEAT_S", 0.01)
+    with Presence(directory, describe):
+        assert again.wait(30)

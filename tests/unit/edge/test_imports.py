@@ -135,6 +135,13 @@ def test_odd_requests(room: Room, body: bytes, status: int) -> None:
     assert answer.status_code == status
 
 
+def test_a_token_that_cannot_be_known_yet_is_asked_to_come_again(room: Room) -> None:
+    headers = room.token("demo")
+    room.sites.loaded, room.sites.tokens = False, {}
+    answer = room.client.post("/v1/import", json={"import": "i1", "events": []}, headers=headers)
+    assert (answer.status_code, answer.headers["Recount-Drop"]) == (503, "unavailable")
+
+
 def test_kafka_away_asks_to_come_again(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(imports, "DELIVERY_TIMEOUT_S", 0.0)
     room.producer.is_away = True

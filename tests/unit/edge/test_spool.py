@@ -113,6 +113,22 @@ def test_the_limit_refuses_and_shipping_makes_room(tmp_path: Path, monkeypatch: 
     assert spool.last_seq == taken + 1  # the refused one left no gap
 
 
+def test_room_is_looked_for_again_after_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks, again = [OSError(errno.EMFILE, "too many open files")], threading.Event()
+
+    def look(folder: Path) -> int:
+        if looks:
+            raise looks.pop()
+        again.set()
+        return waiting_bytes(folder)
+
+    monkeypatch.setattr(spool_module, "ROOM_CHECK_S", 0.01)
+    monkeypatch.setattr(spool_module, "waiting_bytes", look)
+    spool = Spool(tmp_path, max_bytes=LIMIT)
+    assert again.wait(30)
+    spool.close()
+
+
 def test_a_batch_is_all_or_nothing(tmp_path: Path) -> None:
     spool = Spool(tmp_path, max_bytes=4096)
     with pytest.raises(Refused):
