@@ -20,6 +20,8 @@ EXACT_MAX: Final = 4_096
 K: Final = EXACT_MAX + 1
 """One more than is counted exactly: a set of K hashes is known to stand for more than EXACT_MAX visitors."""
 
+COUNT_MAX: Final = 2.0**53
+
 SET: Final = pl.List(pl.UInt64)
 
 Hashes = NDArray[np.uint64]
@@ -30,7 +32,8 @@ def count(sets: pl.Expr) -> pl.Expr:
     """The number of visitors (Int64) of each set: exact up to EXACT_MAX, else estimated."""
     size = sets.list.len().cast(pl.Int64)
     filled = (sets.list.last().cast(pl.Float64) + 1.0) / 2.0**64
-    return pl.when(size < K).then(size).otherwise(((K - 1) / filled).round().cast(pl.Int64))
+    estimate = ((K - 1) / filled).clip(upper_bound=COUNT_MAX)  # numbers that are no hashes must not stop a fold
+    return pl.when(size < K).then(size).otherwise(estimate.round().cast(pl.Int64))
 
 
 def is_exact(sets: pl.Expr) -> pl.Expr:
