@@ -32,7 +32,7 @@ def count(sets: pl.Expr) -> pl.Expr:
     """The number of visitors (Int64) of each set: exact up to EXACT_MAX, else estimated."""
     size = sets.list.len().cast(pl.Int64)
     filled = (sets.list.last().cast(pl.Float64) + 1.0) / 2.0**64
-    estimate = ((K - 1) / filled).clip(upper_bound=COUNT_MAX)  # numbers that are no hashes must not stop a fold
+    estimate = ((K - 1) / filled).clip(upper_bound=COUNT_MAX)  # small numbers are no hashes
     return pl.when(size < K).then(size).otherwise(estimate.round().cast(pl.Int64))
 
 
