@@ -36,9 +36,9 @@ class Numbers:
     def __init__(self, site: str, data: bytes) -> None:
         raw = zstandard.ZstdDecompressor().decompress(data)
         self.site = site
-        self.size_bytes = len(raw)
         self._part = _decode_numbers(raw)
         _check(self._part.version)
+        self.size_bytes = len(raw) + 16 * self.rows  # `offsets` and `at` are kept unpacked
 
     @cached_property
     def spans(self) -> dict[str, tuple[int, int]]:
@@ -90,14 +90,14 @@ class Sets:
         raw = zstandard.ZstdDecompressor().decompress(data)
         part = _decode_sets(raw)
         _check(part.version)
-        self.size_bytes = len(raw)
         sizes = unpack(part.lengths).astype(np.int64)
         self.offsets: Ints = np.concatenate([[0], np.cumsum(sizes)])
         # Steps restart in each row: a running sum, minus what it had reached before the row.
         running = np.cumsum(unpack(part.steps), dtype=np.int64)
         before = np.concatenate([[0], running])[self.offsets[:-1]]
-        self._places = running - np.repeat(before, sizes)
+        self._places = (running - np.repeat(before, sizes)).astype(np.uint32)
         self._dictionary = np.frombuffer(part.dictionary, "<u8")
+        self.size_bytes = len(raw) + self._places.nbytes + self.offsets.nbytes
 
     def visitors(self, start: int, stop: int) -> NDArray[np.uint64]:
         found: NDArray[np.uint64] = self._dictionary[self._places[self.offsets[start] : self.offsets[stop]]]
