@@ -91,10 +91,11 @@ class Answerer:
         """Raises Unavailable where the tables do not answer."""
         now_ms = self._now_ms()
         read = self._look(site, {query.span for query in queries}, now_ms)
-        plans = {
-            query: plan(query.span, site.timezone, read.shown, by_hour=query.interval == "hour")
-            for query in queries
+        made = {
+            (span, by_hour): plan(span, site.timezone, read.shown, by_hour=by_hour)
+            for span, by_hour in {(query.span, query.interval == "hour") for query in queries}
         }
+        plans = {query: made[query.span, query.interval == "hour"] for query in queries}
         self._fetch(read, plans.values())
         asked: dict[tuple[Plan, bool], list[Query]] = {}
         for query, one in plans.items():

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from recount.periods import hour_start_ms, month_days
 from recount.query import Span
-from recount.rebuild import hours_of_day
+from recount.rebuild import days_of_hour, hours_of_day
 from recount.store.manifests import Entry
 from recount.store.provenance import period_key
 
@@ -62,9 +62,10 @@ def periods_of(span: Span, zone: str) -> list[str]:
 def plan(span: Span, zone: str, shown: Shown, *, by_hour: bool = False) -> Plan:
     """The fewest segments that give the span; `by_hour` needs days, for months have no hours inside."""
     composed: list[Composed] = []
+    with_live = {day for hour in shown.live for day in days_of_hour(hour, zone)}
     for day in span.days:
         until_ms = span.until_ms if day == span.last else None
-        live = shown.live.intersection(hours_of_day(day, zone)) if shown.live else shown.live
+        live = shown.live.intersection(hours_of_day(day, zone)) if day in with_live else frozenset[str]()
         if until_ms is not None or live:
             composed.append(_compose(day, zone, shown, live, until_ms))
     taken = {one.day for one in composed}
