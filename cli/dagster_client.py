@@ -41,6 +41,7 @@ query Failures($id: ID!) {
         __typename
         ... on ExecutionStepFailureEvent { error { message causes: errorChain { error { message } } } }
         ... on RunFailureEvent { message error { message } }
+        ... on AssetCheckEvaluationEvent { evaluation { success severity checkName description } }
       }
     }
   }
@@ -91,15 +92,18 @@ class DagsterClient:
         return RunState(answer["status"], (answer["stats"] or {}).get("materializations") or 0)
 
     def failures(self, run_id: str) -> list[str]:
-        """Why a run failed: the innermost message of each failed step."""
+        """Why a run failed: its failed checks, which say what to do; else the error of each step."""
         events = self._ask(_FAILURES, {"id": run_id})["logsForRun"].get("events", [])
-        found = []
+        checks, errors = [], []
         for event in events:
+            found = event.get("evaluation")
+            if found and not found["success"] and found["severity"] == "ERROR":
+                checks.append(f"{found['checkName']}: {found['description']}")
             error = event.get("error")
             if error:
                 chain = [cause["error"]["message"] for cause in error.get("causes") or []]
-                found.append((chain[-1] if chain else error["message"]).strip())
-        return found
+                errors.append((chain[-1] if chain else error["message"]).strip())
+        return checks or errors
 
     def run_url(self, run_id: str) -> str:
         return f"{self._url}/runs/{run_id}"
