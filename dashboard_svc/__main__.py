@@ -37,6 +37,7 @@ def main() -> None:
         Bridge(create_app(services)),
         Streams(directory, services.metrics),
         lambda name: services.sites.get(name) is not None,
+        host=settings.host,
     )
     own = Instance(SERVICE, f"{socket.gethostname()}-{os.getpid()}", settings.host, settings.dashboard_port)
     with Presence(directory, lambda: own):

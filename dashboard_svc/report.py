@@ -125,13 +125,15 @@ def change(metric: Metric, value: float | None, before: float | None) -> tuple[s
     """How a metric moved: shares in points, everything else in percent of what it was."""
     if value is None or not before:
         return ("new" if value and before == 0 else "", "flat")
-    if metric.kind is Kind.SHARE:
-        moved, text = value - before, f"{abs(value - before) * 100:.1f} pts"
-    else:
-        moved = (value - before) / before
-        text = f"{abs(moved):.0%}" if abs(moved) < 10 else f"×{value / before:,.0f}"
+    moved = value - before if metric.kind is Kind.SHARE else (value - before) / before
     if abs(moved) < 0.0005:
         return "no change", "flat"
+    if metric.kind is Kind.SHARE:
+        text = f"{abs(moved) * 100:.1f} pts"
+    elif abs(moved) >= 10:
+        text = f"×{value / before:,.0f}"
+    else:
+        text = words.percent(abs(moved)).replace("<0.1%", "0.1%")
     is_good = (moved > 0) is not metric.lower_is_better
     return f"{'↑' if moved > 0 else '↓'} {text}", "good" if is_good else "bad"
 

@@ -1,4 +1,4 @@
-"""Headers that every answer carries."""
+"""Headers that every answer carries, and the names under which the dashboard may be asked."""
 
 from __future__ import annotations
 
@@ -26,6 +26,16 @@ HEADERS: Final = (
     ("cross-origin-resource-policy", "same-origin"),
     ("permissions-policy", "camera=(), geolocation=(), microphone=(), browsing-topics=()"),
 )
+
+
+LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
+
+
+def is_own_name(host: str, own: str) -> bool:
+    """Whether a Host header names this dashboard: without sign-in, a page elsewhere whose name was made to
+    point here (DNS rebinding) must not read it. `own` is the address that it listens on."""
+    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+    return name.lower() in LOOPBACK or name == own
 
 
 def secure(response: Response) -> Response:

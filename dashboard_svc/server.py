@@ -15,7 +15,7 @@ from granian.http import HTTP1Settings
 from granian.server import MTServer
 
 from dashboard_svc.bridge import Answer, Bridge, Scope, plain
-from dashboard_svc.security import HEADERS
+from dashboard_svc.security import HEADERS, is_own_name
 from dashboard_svc.streams import Streams, TooMany
 from recount.errors import Unavailable
 
@@ -34,7 +34,10 @@ _STREAM_HEADERS: Final = [
 class Front:
     """The RSGI application: `/<site>/live` is a stream, everything else goes to Flask."""
 
-    def __init__(self, bridge: Bridge, streams: Streams, is_site: Callable[[str], bool]) -> None:
+    def __init__(
+        self, bridge: Bridge, streams: Streams, is_site: Callable[[str], bool], *, host: str
+    ) -> None:
+        self._host = host
         self._bridge = bridge
         self._streams = streams
         self._is_site = is_site
@@ -52,6 +55,9 @@ class Front:
         self._loop.call_soon_threadsafe(self._closing.set_result, None)
 
     async def __rsgi__(self, scope: Scope, protocol: Any) -> None:
+        if not is_own_name(scope.headers.get("host", ""), self._host):
+            _send(protocol, plain(421, "Not a name of this dashboard.\n", list(HEADERS)))
+            return
         stream = _STREAM.fullmatch(scope.path) if scope.method == "GET" else None
         if stream is None:
             _send(protocol, await self._bridge(scope, protocol))
