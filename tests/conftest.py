@@ -16,8 +16,13 @@ from tests.stack import TestStack
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Unit tests first: they say what is wrong before anything has to start."""
-    items.sort(key=lambda item: bool({"stack_parts", "stack"} & set(getattr(item, "fixturenames", ()))))
+    """Unit tests first: they say what is wrong before anything has to start. Last those that break things."""
+
+    def place(item: pytest.Item) -> tuple[bool, bool]:
+        needs_stack = bool({"stack_parts", "stack"} & set(getattr(item, "fixturenames", ())))
+        return item.get_closest_marker("faults") is not None, needs_stack
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")
