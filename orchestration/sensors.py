@@ -11,7 +11,7 @@ import msgspec
 
 from orchestration import external
 from orchestration.jobs import HOUR_JOB
-from orchestration.partitions import PARTITION, RANGE_END, RANGE_START, range_tags
+from orchestration.partitions import FIRST_HOUR, PARTITION, RANGE_END, RANGE_START, range_tags
 from orchestration.resources import Workplace
 from orchestration.steps.cut import key, texts
 from orchestration.steps.lag import LAG_MAX_RECORDS, Lag, lags
@@ -53,7 +53,10 @@ def reconcile(context: dg.SensorEvaluationContext, workplace: dg.ResourceParam[W
     now_ms = workplace.now_ms()
     patience_ms = workplace.settings.grace_s * 1000 + SCHEDULE_FIRST_MS
     hours = due(state, now_ms=now_ms, not_before=lambda hour: hour_end_ms(hour) + patience_ms)
-    busy = in_progress(context.instance) if hours else set()
+    early = [hour for hour in hours if hour < FIRST_HOUR]
+    if early:
+        context.log.warning(f"{len(early)} hours before {FIRST_HOUR} have no partition and are not published")
+    busy = in_progress(context.instance).union(early) if hours else set()
     spans = hour_ranges(
         [h for h in hours if h not in busy], gap_max_hours=GAP_MAX_HOURS, span_max_hours=SPAN_MAX_HOURS
     )

@@ -21,8 +21,12 @@ from recount.store.raw import RawStore, Receipt
 
 NO_CARRY: Final = Entry(default="", confirmed="")
 WAITING_MAX_HOURS: Final = 20_000  # a cursor of about 2 MB
+RECEIPTS_MAX: Final = 5_000  # of a source partition, looked at in one go
 QUIET_MS: Final = 60_000  # no new receipt for an hour this long: then it is worked on, once
 IMPATIENT_MS: Final = 10 * 60_000  # live events that keep arriving late do not postpone their hour any longer
+# An import is published once, when it is over: its hours wait until the whole topic has been quiet.
+IMPORT_QUIET_MS: Final = 120_000
+IMPORT_IMPATIENT_MS: Final = 60 * 60_000
 
 
 class Waiting(msgspec.Struct, kw_only=True):
@@ -37,10 +41,12 @@ class Waiting(msgspec.Struct, kw_only=True):
 
 
 class State(msgspec.Struct, kw_only=True):
-    """`at`: receipts below were looked at, by source partition."""
+    """`at`: receipts below were looked at, by source partition; `imports_ms`: when the newest receipt of an
+    import was written."""
 
     at: dict[str, int] = {}
     waiting: dict[str, Waiting] = {}
+    imports_ms: int = 0
 
     @classmethod
     def of(cls, cursor: str | None) -> State:
@@ -79,16 +85,19 @@ class Published:
 def look(state: State, raw: RawStore, manifests: Manifests, sources: Iterable[SourcePartition]) -> State:
     """The state after reading the new receipts, without the hours that are satisfied by now."""
     waiting = {hour: msgspec.structs.replace(w, last=dict(w.last)) for hour, w in state.waiting.items()}
-    at = dict(state.at)
+    for hour in _open_hours(manifests):
+        waiting.setdefault(hour, Waiting())
+    at, imports_ms = dict(state.at), state.imports_ms
     for source in sources:
         name = key(source)
         receipts = _new_receipts(raw, source, at.get(name, 0))
         for receipt in receipts:
             _note(waiting, receipt)
+            imports_ms = max(imports_ms, receipt.written_ms if receipt.topic == IMPORTS else 0)
         at[name] = _reached(receipts, at.get(name, 0))
         if len(waiting) > WAITING_MAX_HOURS:
             break  # the rest is read once these are published
-    return State(at=at, waiting=_unsatisfied(waiting, manifests))
+    return State(at=at, waiting=_unsatisfied(waiting, manifests), imports_ms=imports_ms)
 
 
 def due(state: State, *, now_ms: int, not_before: Callable[[str], int]) -> list[str]:
@@ -96,7 +105,7 @@ def due(state: State, *, now_ms: int, not_before: Callable[[str], int]) -> list[
     return sorted(
         hour
         for hour, waiting in state.waiting.items()
-        if not_before(hour) <= now_ms and _is_quiet(waiting, now_ms)
+        if not_before(hour) <= now_ms and _is_quiet(waiting, state.imports_ms, now_ms)
     )
 
 
@@ -105,7 +114,7 @@ def hour_end_ms(hour: str) -> int:
 
 
 def _new_receipts(raw: RawStore, source: SourcePartition, at: int) -> list[Receipt]:
-    receipts = raw.receipts_from(source, at)
+    receipts = raw.receipts_from(source, at, limit=RECEIPTS_MAX)
     if receipts and receipts[0].first > at:  # a redelivery may reach over `at` from below
         return raw.receipts(source, at)
     return receipts
@@ -143,8 +152,20 @@ def _unsatisfied(waiting: dict[str, Waiting], manifests: Manifests) -> dict[str,
     return left
 
 
-def _is_quiet(waiting: Waiting, now_ms: int) -> bool:
-    if now_ms - waiting.newest_ms >= QUIET_MS:
-        return True
-    only_live = all(source_of(name)[0] != IMPORTS for name in waiting.last)
-    return only_live and now_ms - waiting.since_ms >= IMPATIENT_MS
+def _open_hours(manifests: Manifests) -> list[str]:
+    """The hours of the newest two months that are published as running."""
+    root = manifests.current()
+    months = {} if root is None else dict(sorted(root.months.items())[-2:])
+    return [
+        name.partition("/")[2]
+        for manifest in manifests.manifests(months).values()
+        for name, entry in manifest.periods.items()
+        if entry.open_until is not None and name.startswith("hour/")
+    ]
+
+
+def _is_quiet(waiting: Waiting, imports_ms: int, now_ms: int) -> bool:
+    waited_ms = now_ms - waiting.since_ms
+    if any(source_of(name)[0] == IMPORTS for name in waiting.last):
+        return now_ms - imports_ms >= IMPORT_QUIET_MS or waited_ms >= IMPORT_IMPATIENT_MS
+    return now_ms - waiting.newest_ms >= QUIET_MS or waited_ms >= IMPATIENT_MS

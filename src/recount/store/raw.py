@@ -210,9 +210,9 @@ class RawStore:
         items = self._table.query(_receipt_pk(*source), start=f"{start:020d}", end=stop, consistent=True)
         return [receipt for receipt in map(_receipt, items) if receipt.next > from_offset]
 
-    def receipts_from(self, source: SourcePartition, first: int) -> list[Receipt]:
-        """Receipts that begin at or after `first`: one short query, blind to what begins below."""
-        items = self._table.query(_receipt_pk(*source), start=f"{first:020d}", consistent=True)
+    def receipts_from(self, source: SourcePartition, first: int, *, limit: int) -> list[Receipt]:
+        """The first receipts that begin at or after `first`: one short query, blind to what begins below."""
+        items = self._table.query(_receipt_pk(*source), start=f"{first:020d}", limit=limit, consistent=True)
         return [_receipt(item) for item in items]
 
     def missing(self, source: SourcePartition, start: int, end: int) -> list[Span]:

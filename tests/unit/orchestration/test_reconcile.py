@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from orchestration.steps.reconcile import IMPATIENT_MS, QUIET_MS, State, due, hour_end_ms, look
+from orchestration.steps.reconcile import (
+    IMPATIENT_MS,
+    IMPORT_QUIET_MS,
+    QUIET_MS,
+    State,
+    due,
+    hour_end_ms,
+    look,
+)
 from recount.columns import positions
 from recount.periods import HOUR_MS, MINUTE_MS
 from tests.unit.orchestration.world import BULK, LIVE, START, World, hour
@@ -127,15 +135,29 @@ def test_a_redelivery_that_reaches_over_what_was_read_is_seen(world: World) -> N
 
 
 def test_work_begins_when_no_more_receipts_come(world: World) -> None:
-    world.deliver([world.event(0)], BULK)
+    world.deliver([world.event(0)])
     state = after(world)
     now = world.clock.now_ms()
+    assert due(state, now_ms=now + QUIET_MS - 1, not_before=hour_end_ms) == []
+    assert due(state, now_ms=now + QUIET_MS, not_before=hour_end_ms) == [hour(0)]
 
-    def hours(now_ms: int, state: State = state) -> list[str]:
-        return due(state, now_ms=now_ms, not_before=hour_end_ms)
 
-    assert hours(now + QUIET_MS - 1) == []
-    assert hours(now + QUIET_MS) == [hour(0)]
+def test_hours_of_an_import_wait_for_all_of_it(world: World) -> None:
+    world.deliver([world.event(0)], BULK)
+    world.clock.ms += 3 * MINUTE
+    world.deliver([world.event(HOUR_MS)], BULK)
+    state, now = after(world), world.clock.now_ms()
+    assert due(state, now_ms=now + IMPORT_QUIET_MS - 1, not_before=hour_end_ms) == []
+    assert due(state, now_ms=now + IMPORT_QUIET_MS, not_before=hour_end_ms) == [hour(0), hour(1)]
+
+
+def test_an_open_hour_without_any_event_is_closed_too(world: World) -> None:
+    world.clock.ms = START + 10 * MINUTE
+    world.publish(hour(0), run="run-1", open_hour=True)
+    assert sorted(after(world).waiting) == [hour(0)]
+    world.clock.ms = START + 2 * HOUR_MS
+    world.publish(hour(0), run="run-2")
+    assert after(world).waiting == {}
 
 
 def test_live_events_cannot_postpone_their_hour_for_ever_but_an_import_is_waited_for(world: World) -> None:

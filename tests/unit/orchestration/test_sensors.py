@@ -14,7 +14,7 @@ from orchestration.partitions import PARTITION, range_tags
 from orchestration.sensors import SCHEDULE_FIRST_MS, reconcile, topic_lag
 from orchestration.steps import lag
 from orchestration.steps.reconcile import QUIET_MS
-from recount.periods import HOUR_MS, MINUTE_MS
+from recount.periods import HOUR_MS, MINUTE_MS, hour_start_ms
 from tests.unit.orchestration.world import BULK, LIVE, START, World, hour
 
 
@@ -91,6 +91,14 @@ class TestReconcile:
                     dg.job(name=HOUR_JOB)(lambda: None), status=dg.DagsterRunStatus.STARTED, tags=tags
                 )
             assert spans(ask(reconcile, world, busy)) == [range_tags((hour(5), hour(7)))]
+
+    def test_hours_without_a_partition_do_not_stop_the_others(
+        self, world: World, instance: dg.DagsterInstance
+    ) -> None:
+        before_all = hour_start_ms("2014-12-31T23") - START
+        world.deliver([world.event(before_all), world.event(0)])
+        world.clock.ms = START + 20 * HOUR_MS
+        assert spans(ask(reconcile, world, instance)) == [range_tags((hour(0), hour(0)))]
 
     def test_an_outage_keeps_the_cursor(self, world: World, instance: dg.DagsterInstance) -> None:
         world.log.away = True
