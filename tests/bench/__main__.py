@@ -21,6 +21,7 @@ PARTS: Final = {
     "store_batches": "tests.bench.bench_store_batches",
     "live": "tests.bench.bench_live",
     "hour": "tests.bench.bench_hour",
+    "pages": "tests.bench.bench_pages",
     "latency": "tests.bench.bench_latency",
 }
 RESULT: Final = Path("build/bench.json")
