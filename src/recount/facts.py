@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -158,6 +159,11 @@ def _own_referrers(site: Coded, entry: Urls, referrer: Coded, sites: Mapping[str
     return own
 
 
-def _own_hosts(site: Site | None) -> set[str]:
+@lru_cache(maxsize=100_000)
+def _hosts_of(domain: str, hostnames: tuple[str, ...]) -> frozenset[str]:
     """As `sources` shows hosts: lower case, without `www.`."""
-    return {h.lower().removeprefix("www.") for h in (site.domain, *site.hostnames)} if site else set()
+    return frozenset(host.lower().removeprefix("www.") for host in (domain, *hostnames))
+
+
+def _own_hosts(site: Site | None) -> frozenset[str]:
+    return _hosts_of(site.domain, site.hostnames) if site else frozenset()
