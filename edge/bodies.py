@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import zstandard
@@ -12,6 +13,9 @@ import zstandard
 from recount.errors import Refused
 from recount.reasons import Reason
 
+DAWDLING_S: Final = 1.0
+TURN_WAIT_S: Final = 2.0
+TURN_STEP_S: Final = 0.1
 CHUNK_BYTES: Final = 64 * 1024
 ZSTD_WINDOW_MAX_BYTES: Final = 8 * 1024 * 1024
 GZIP_WINDOW_BITS: Final = 31
@@ -26,22 +30,44 @@ CONTENT_TYPES: Final = frozenset(
 
 
 class Bodies:
-    """Reads bodies; senders that dawdle hold a thread each, but never all of them."""
+    """Reads bodies; `reading_max` threads at a time, so that some are left for requests without one.
 
-    def __init__(self, *, slow_max: int) -> None:
-        self._free = slow_max
-        self._lock = threading.Lock()
+    A sender that dawdles holds its thread until it is done or gone. While such senders hold all places, further
+    bodies are refused at once; while the places are merely busy, the next one waits a moment for its turn.
+    """
+
+    def __init__(self, *, reading_max: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._max = reading_max
+        self._clock = clock
+        self._changed = threading.Condition(threading.Lock())
+        self._since: dict[int, float] = {}
+        self._waiting = 0
 
     def read(self, environ: Mapping[str, Any], max_bytes: int) -> bytes:
-        with self._lock:
-            if self._free == 0:
-                raise Refused(Reason.UNAVAILABLE, "too many unfinished requests; try again later")
-            self._free -= 1
+        thread = threading.get_ident()
+        with self._changed:
+            if len(self._since) >= self._max:
+                self._take_turn()
+            self._since[thread] = self._clock()
         try:
             return read_body(environ, max_bytes)
         finally:
-            with self._lock:
-                self._free += 1
+            with self._changed:
+                del self._since[thread]
+                if self._waiting:
+                    self._changed.notify()
+
+    def _take_turn(self) -> None:
+        deadline = self._clock() + TURN_WAIT_S
+        while len(self._since) >= self._max:
+            now = self._clock()
+            if now >= deadline or all(now - since > DAWDLING_S for since in self._since.values()):
+                raise Refused(Reason.UNAVAILABLE, "too many unfinished requests; try again later")
+            self._waiting += 1
+            try:
+                self._changed.wait(TURN_STEP_S)
+            finally:
+                self._waiting -= 1
 
 
 def read_body(environ: Mapping[str, Any], max_bytes: int) -> bytes:

@@ -28,18 +28,17 @@ from recount.metrics import Metrics
 from recount.settings import Settings
 from recount.store.catalog import Catalog
 from recount.store.salts import Salts
-from recount.store.tables import open_tables
+from recount.store.tables import Tables, open_tables
 
 THREADS: Final = 16
 GC_THRESHOLD: Final = 50_000
-SLOW_MAX: Final = 10  # threads that bodies under way may hold; the others keep serving pixels and health
+READING_MAX: Final = 12  # threads that bodies under way may hold; the others keep serving pixels and health
 
 log = structlog.get_logger("ingest")
 
 
-def build(settings: Settings, spool: Spool) -> tuple[Front, Sites]:
+def build(settings: Settings, tables: Tables, spool: Spool) -> tuple[Front, Sites]:
     """The WSGI callable of an ingest, and its catalog, which the caller starts and stops."""
-    tables = open_tables(settings)
     catalog = Catalog(tables.catalog)
     salts = Salts(tables.salts)
     day_salts = DaySalts(salts)
@@ -47,7 +46,7 @@ def build(settings: Settings, spool: Spool) -> tuple[Front, Sites]:
     door = Door(sites, day_salts, open_geo(settings.geoip_file), spool, catalog)
     metrics = Metrics()
     importer = Importer(door, salts, lambda: producer(settings))
-    bodies = Bodies(slow_max=SLOW_MAX)
+    bodies = Bodies(reading_max=READING_MAX)
     app = create_app(door, importer, bodies, metrics)
     front = Front(door, app, Proxies(settings.trusted_proxies), bodies)
     _expose(metrics, door, front)
@@ -66,23 +65,28 @@ def _expose(metrics: Metrics, door: Door, front: Front) -> None:
     waiting.set_function(lambda: door.spool.waiting_bytes)
 
 
+def serve_front(front: Front, settings: Settings) -> None:
+    """Serve until told to stop."""
+    # What is loaded now stays: the collector need not walk it in the middle of a request.
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD)
+    serve(front, settings.host, settings.ingest_port, threads=THREADS)
+
+
 def main() -> None:
     settings = Settings.from_env()
     configure(settings.log_level)
     check_port(settings.host, settings.ingest_port)
     spool = Spool(settings.spool_root, max_bytes=settings.spool_max_bytes, fsync=settings.spool_fsync)
-    front, sites = build(settings, spool)
+    front, sites = build(settings, open_tables(settings), spool)
     instance = Instance(
         "ingest", f"ingest-{settings.ingest_port}", settings.host, settings.ingest_port, {"spool": spool.id}
     )
     sites.start()
-    # What is loaded now stays: the collector need not walk it in the middle of a request.
-    gc.freeze()
-    gc.set_threshold(GC_THRESHOLD)
     try:
         with Presence(FileDirectory(settings.directory_root), lambda: instance):
             log.info("serving", port=settings.ingest_port, spool=spool.id)
-            serve(front, settings.host, settings.ingest_port, threads=THREADS)
+            serve_front(front, settings)
     finally:
         sites.stop()
         spool.close()

@@ -142,9 +142,7 @@ class Spool:
             try:
                 with self._lock:
                     self._room = self._max_bytes - waiting_bytes(self.folder)
-            except (
-                OSError
-            ) as error:  # no descriptor left, say: it must not stay full for ever
+            except OSError as error:  # no descriptor left, say: it must not stay full for ever
                 log.warning("cannot see what is shipped; trying again", error=str(error))
 
 

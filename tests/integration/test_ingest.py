@@ -15,7 +15,7 @@ import orjson
 import pytest
 
 from deploy.local.layout import ROOT
-from edge.ingest import SLOW_MAX
+from edge.ingest import READING_MAX
 from recount.discovery import FileDirectory
 from recount.kafka import IMPORTS
 from tests.integration.edge_processes import Edge, until
@@ -171,7 +171,7 @@ def test_dawdling_senders_do_not_stop_the_door(edge: Edge) -> None:
     head = b"POST /v1/events HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nContent-Length: 1000\r\n\r\n{"
     dawdlers = []
     try:
-        for _ in range(SLOW_MAX + 20):
+        for _ in range(READING_MAX + 20):
             dawdlers.append(socket.create_connection(("127.0.0.1", edge.settings.ingest_port), timeout=60))
             dawdlers[-1].sendall(head)
         pixel = edge.http.get(

@@ -88,7 +88,7 @@ def room(tmp_path: Path) -> Iterator[Room]:
     spool = Spool(tmp_path / "spool", max_bytes=1 << 22)
     door = Door(sites, day_salts, place_of, spool, catalog)
     producer = FakeProducer()
-    bodies = Bodies(slow_max=4)
+    bodies = Bodies(reading_max=4)
     metrics = Metrics()
     importer = Importer(door, salts, lambda: producer)  # type: ignore[arg-type, return-value]
     front = Front(door, create_app(door, importer, bodies, metrics), Proxies("198.51.100.0/24"), bodies)

@@ -99,19 +99,41 @@ class Dawdler(io.BytesIO):
         return b"x"
 
 
+class Queue:
+    """Bodies with two places, both held by dawdlers."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.bodies = Bodies(reading_max=2, clock=lambda: self.now)
+        self.dawdlers = [Dawdler(), Dawdler()]
+        self.threads = []
+        for dawdler in self.dawdlers:
+            request = environ(b"x") | {"wsgi.input": dawdler}
+            self.threads.append(threading.Thread(target=self.bodies.read, args=(request, MAX_BYTES)))
+            self.threads[-1].start()
+            assert dawdler.reached.wait(60)
+
+    def let_go(self) -> None:
+        for dawdler, thread in zip(self.dawdlers, self.threads, strict=True):
+            dawdler.release.set()
+            thread.join(60)
+
+
 def test_senders_that_dawdle_do_not_take_every_thread() -> None:
-    bodies = Bodies(slow_max=2)
-    dawdlers = [Dawdler(), Dawdler()]
-    threads = []
-    for dawdler in dawdlers:
-        request = environ(b"x") | {"wsgi.input": dawdler}
-        threads.append(threading.Thread(target=bodies.read, args=(request, MAX_BYTES)))
-        threads[-1].start()
-        assert dawdler.reached.wait(60)
+    queue = Queue()
+    queue.now = 10.0
     with pytest.raises(Refused) as refused:
-        bodies.read(environ(b"x"), MAX_BYTES)
+        queue.bodies.read(environ(b"x"), MAX_BYTES)
     assert refused.value.reason is Reason.UNAVAILABLE
-    for dawdler, thread in zip(dawdlers, threads, strict=True):
-        dawdler.release.set()
-        thread.join(60)
-    assert bodies.read(environ(b"x"), MAX_BYTES) == b"x"
+    queue.let_go()
+    assert queue.bodies.read(environ(b"x"), MAX_BYTES) == b"x"
+
+
+def test_a_busy_moment_is_waited_for() -> None:
+    queue = Queue()
+    read: list[bytes] = []
+    waiting = threading.Thread(target=lambda: read.append(queue.bodies.read(environ(b"x"), MAX_BYTES)))
+    waiting.start()
+    queue.let_go()
+    waiting.join(60)
+    assert read == [b"x"]
