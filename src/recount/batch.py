@@ -140,7 +140,7 @@ def batch_of(
         people=visits.take(human),
         series=places.place(site.codes, at - at % series_ms)[human],
         dimensions=facts.visit_dimensions(
-            frame.filter(pl.Series(human)), site.at(human), entry.at(human), people, sites
+            frame.filter(pl.Series(human)), site.at(human), entry.at(human), people, sites, interpreter
         ),
         runs=_runs(events, slices, runs, page, depth, place),
         exit_page=urls.part(slice(len(runs) + frame.height, None)).page_if_any(),

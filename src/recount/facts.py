@@ -17,7 +17,6 @@ from recount.interpret.values import UNKNOWN
 from recount.store.catalog import Site
 
 _OF_UA: Final = ("device", "browser", "browser_version", "os", "os_version")
-_OF_SOURCE: Final = ("source", "referrer", "channel", *pages.CAMPAIGN_PARAMS)
 _TELLING_PARAMS: Final = ["utm_", *(f"{n}=" for n in (*sources.SOURCE_PARAMS[1:], *sources.CLICK_IDS))]
 _WWW: Final = r"^www\."
 
@@ -79,14 +78,19 @@ def agents(visits: pl.DataFrame, interpreter: Interpreter) -> Agents:
 
 
 def visit_dimensions(
-    visits: pl.DataFrame, site: Coded, entry: Urls, agents: Agents, sites: Mapping[str, Site]
+    visits: pl.DataFrame,
+    site: Coded,
+    entry: Urls,
+    agents: Agents,
+    sites: Mapping[str, Site],
+    interpreter: Interpreter,
 ) -> dict[str, Coded]:
     """Every visit-scoped dimension but the verdict; rows of `visits` (ENTRY_SCHEMA) go with those of the
     rest."""
     return {
         "entry_page": entry.page,
         "hostname": entry.url.shown_as(entry.hostname),
-        **_of_source(visits["entry_referrer"], site, entry, sites),
+        **_of_source(visits["entry_referrer"], site, entry, sites, interpreter),
         **{name: agents.ua.shown_as(agents.known[name]) for name in _OF_UA},
         **{name: _as_it_is(visits[f"entry_{name}"]) for name in ("country", "region")},
         "language": _language(visits["entry_lang"]),
@@ -109,7 +113,9 @@ def _screen(facts: pl.Series) -> Coded:
     return coded.shown_as(screens.interpret(coded.values)["screen_class"])
 
 
-def _of_source(referrers: pl.Series, site: Coded, entry: Urls, sites: Mapping[str, Site]) -> dict[str, Coded]:
+def _of_source(
+    referrers: pl.Series, site: Coded, entry: Urls, catalog: Mapping[str, Site], interpreter: Interpreter
+) -> dict[str, Coded]:
     """The source depends on what the link says of itself and on the referrer, unless that is the site itself.
 
     So urls are cut down to queries that say something, and own referrers to none: few pairs are left to
@@ -117,7 +123,7 @@ def _of_source(referrers: pl.Series, site: Coded, entry: Urls, sites: Mapping[st
     """
     query, referrer = _queries(entry.url), code(referrers)
     none = len(referrer.values)
-    own = _own_referrers(site, entry, referrer, sites)
+    own = _own_referrers(site, entry, referrer, catalog)
     distinct, places = pairs(query.codes, np.where(own, none, referrer.codes), none + 1)
     texts = pl.concat([referrer.values.alias("text"), pl.Series("text", [None], dtype=pl.String)])
     asked = pl.DataFrame(
@@ -126,11 +132,8 @@ def _of_source(referrers: pl.Series, site: Coded, entry: Urls, sites: Mapping[st
             "entry_referrer": texts.gather(distinct % (none + 1)),
         }
     )
-    answers = sources.interpret(asked)
-    place = asked.unique(maintain_order=True).with_row_index("place")
-    of_asked = asked.join(place, on=asked.columns, how="left", nulls_equal=True, maintain_order="left")
-    rows = of_asked["place"].to_numpy().astype(np.int64)[places]
-    return {name: Coded(rows, answers[name]).shown_as(answers[name]) for name in _OF_SOURCE}
+    answers = interpreter.sources(asked)
+    return {name: Coded(places, answers[name]).shown_as(answers[name]) for name in sources.DIMENSIONS}
 
 
 def _queries(url: Coded) -> Coded:

@@ -29,7 +29,7 @@ _WEBMAIL: Final = r"^(?:web)?mail[0-9]*\.|^e?mail\.|^outlook\."
 _NO_VALUE: Final = ["(direct)", "direct", "(none)", "(not set)", "none", "null", "undefined"]
 _PARENTS_MAX: Final = 3
 
-_OUT: Final = ("source", "referrer", "channel", *pages.CAMPAIGN_PARAMS)
+DIMENSIONS: Final = ("source", "referrer", "channel", *pages.CAMPAIGN_PARAMS)
 
 
 def interpret(
@@ -55,7 +55,7 @@ def interpret(
     facts = _without_own(facts, own_hostnames or {})
     facts = _with_known(facts.with_columns(_stated()), "_stated", _known_values)
     facts = _with_channel(facts.with_columns(_source(), _category(), _medium()))
-    return facts.select(*entries.columns, *_OUT)
+    return facts.select(*entries.columns, *DIMENSIONS)
 
 
 def _referrers(referrers: pl.Series) -> pl.DataFrame:

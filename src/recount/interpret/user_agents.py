@@ -16,7 +16,7 @@ from ua_parser.core import Domain, PartialResult
 from ua_parser.loaders import load_builtins
 from ua_parser.regex import Resolver
 
-from recount.interpret import bots
+from recount.interpret import bots, sources
 from recount.interpret.values import NAME_MAX_CHARS, UNKNOWN, distinct, or_unknown, table
 
 CACHE_MAX_ROWS: Final = 100_000
@@ -64,6 +64,8 @@ class Interpreter:
         self._half_rows = max(1, cache_max_rows // 2)
         self._young = pl.DataFrame(schema=SCHEMA)
         self._old = pl.DataFrame(schema=SCHEMA)
+        self._cache_max_rows = cache_max_rows
+        self._sources: dict[tuple[str | None, str | None], tuple[str | None, ...]] = {}
 
     @property
     def remembered_rows(self) -> int:
@@ -81,6 +83,30 @@ class Interpreter:
         fresh = interpret(missing.join(old, on="ua", how="anti", nulls_equal=True)["ua"])
         self._remember(young, pl.concat([promoted, fresh]))
         return _in_order(wanted, pl.concat([found, promoted, fresh]))
+
+    def sources(self, entries: pl.DataFrame) -> pl.DataFrame:
+        """As `sources.interpret` for [entry_url, entry_referrer], but row by row, and without those columns.
+
+        A batch too large to remember is not remembered; a memory that is full starts again.
+        """
+        if entries.height > self._cache_max_rows // 4:
+            return (
+                sources.interpret(entries.unique())
+                .join(entries, on=entries.columns, how="right", nulls_equal=True, maintain_order="right")
+                .select(sources.DIMENSIONS)
+            )
+        pairs = entries.select("entry_url", "entry_referrer").rows()
+        known = self._sources
+        missing = list(dict.fromkeys(pair for pair in pairs if pair not in known))
+        if missing:
+            schema = {"entry_url": pl.String, "entry_referrer": pl.String}
+            found = sources.interpret(pl.DataFrame(missing, schema=schema, orient="row"))
+            fresh = dict(zip(missing, found.select(sources.DIMENSIONS).rows(), strict=True))
+            fits = len(known) + len(fresh) <= self._cache_max_rows
+            known = {**known, **fresh} if fits else {**fresh, **{p: known[p] for p in pairs if p in known}}
+            self._sources = known
+        schema = dict.fromkeys(sources.DIMENSIONS, pl.String)
+        return pl.DataFrame([known[pair] for pair in pairs], schema=schema, orient="row")
 
     def _remember(self, young: pl.DataFrame, news: pl.DataFrame) -> None:
         if young.height + news.height <= self._half_rows:
