@@ -32,7 +32,7 @@ from tests.made import event
 from tests.stack import TestStack
 from tests.unit.streaming.stage import CHROME
 
-DEADLINE_S = 90
+DEADLINE_S = 120
 SITE = Site(id="live-small", domain="small.example")
 WIDE = Site(id="live-wide", domain="wide.example", spread=6)
 
