@@ -32,8 +32,8 @@ CONTENT_TYPES: Final = frozenset(
 class Bodies:
     """Reads bodies; `reading_max` threads at a time, so that some are left for requests without one.
 
-    A sender that dawdles holds its thread until it is done or gone. While such senders hold all places, further
-    bodies are refused at once; while the places are merely busy, the next one waits a moment for its turn.
+    A sender that dawdles holds its thread until it is done or gone. While such senders hold all places,
+    further bodies are refused at once; while the places are merely busy, the next one waits for its turn.
     """
 
     def __init__(self, *, reading_max: int, clock: Callable[[], float] = time.monotonic) -> None:

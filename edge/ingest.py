@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from typing import Final
 
@@ -65,15 +66,16 @@ def _expose(metrics: Metrics, door: Door, front: Front) -> None:
     waiting.set_function(lambda: door.spool.waiting_bytes)
 
 
-def serve_front(front: Front, settings: Settings) -> None:
-    """Serve until told to stop."""
+def serve_front(front: Front, settings: Settings) -> bool:
+    """Serve until told to stop; False where a sender would not end its request."""
     # What is loaded now stays: the collector need not walk it in the middle of a request.
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
-    serve(front, settings.host, settings.ingest_port, threads=THREADS)
+    return serve(front, settings.host, settings.ingest_port, threads=THREADS)
 
 
-def main() -> None:
+def main() -> bool:
+    """Whether every request was finished."""
     settings = Settings.from_env()
     configure(settings.log_level)
     check_port(settings.host, settings.ingest_port)
@@ -86,7 +88,7 @@ def main() -> None:
     try:
         with Presence(FileDirectory(settings.directory_root), lambda: instance):
             log.info("serving", port=settings.ingest_port, spool=spool.id)
-            serve_front(front, settings)
+            return serve_front(front, settings)
     finally:
         sites.stop()
         spool.close()
@@ -95,6 +97,9 @@ def main() -> None:
 
 if __name__ == "__main__":
     try:
-        main()
+        finished = main()
     except SetupError as error:
         sys.exit(str(error))
+    if not finished:
+        sys.stdout.flush()
+        os._exit(0)  # a thread still waits for somebody's body; everything taken is in the spool

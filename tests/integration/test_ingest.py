@@ -204,6 +204,16 @@ def _free_port() -> int:
         return port
 
 
+def test_a_dawdling_sender_does_not_keep_an_ingest_from_stopping(edge: Edge) -> None:
+    port = _free_port()
+    extra = edge.ingest(ingest_port=port)
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as dawdler:
+        dawdler.sendall(b"POST /v1/events HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n{")
+        edge.http.post(f"http://127.0.0.1:{port}/v1/events", json=edge.event("stop-1"))
+        assert edge.kill(extra, signal.SIGTERM) == 0
+    arrived(edge, "stop-1")
+
+
 @pytest.mark.parametrize("module", ["edge.ingest", "edge.ship"])
 def test_a_port_in_use_says_so(edge: Edge, tmp_path: Path, module: str) -> None:
     """A second one on the same port must not run beside the first unnoticed."""
