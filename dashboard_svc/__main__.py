@@ -16,9 +16,9 @@ from dashboard_svc.services import Services
 from dashboard_svc.sites import Sites
 from dashboard_svc.streams import Streams
 from recount import logs
-from recount.answers import Answerer
 from recount.discovery import Directory, FileDirectory, Instance, Presence
 from recount.metrics import Metrics
+from recount.querying.answers import Answerer
 from recount.settings import Settings
 from recount.store.catalog import Catalog
 from recount.store.manifests import Manifests

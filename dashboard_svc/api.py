@@ -11,11 +11,11 @@ from werkzeug.datastructures import MultiDict
 
 from dashboard_svc import caching
 from dashboard_svc.services import Services
-from recount.answers import Answers
 from recount.errors import InvalidInput
-from recount.measures import Row
 from recount.metrics import QUERY_SECONDS
-from recount.query import Query, parse
+from recount.querying.answers import Answers
+from recount.querying.measures import Row
+from recount.querying.query import Query, parse
 from recount.store.catalog import Site
 
 BODY_MAX_BYTES: Final = 64 * 1024

@@ -11,7 +11,7 @@ from typing import Final
 
 from flask import Request, Response
 
-from recount.answers import Answers
+from recount.querying.answers import Answers
 
 BROWSER_S: Final = 60
 SHARED_S: Final = 600

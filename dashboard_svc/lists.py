@@ -9,7 +9,7 @@ from typing import Final
 from dashboard_svc import words
 from dashboard_svc.freshness import Freshness
 from dashboard_svc.panels import BY_NAME, REVENUE, Panel, Tab
-from recount.measures import Row
+from recount.querying.measures import Row
 from recount.store.catalog import Site
 
 ROWS: Final = 9

@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from recount.discovery import Directory, Instance
-from recount.live_source import LiveHours
+from recount.querying.live_source import LiveHours
 from recount.store.segment_wire import Segment
 from recount.store.segments import decode
 

@@ -17,9 +17,9 @@ from dashboard_svc import caching, chart, lists, ranges, report, words
 from dashboard_svc.freshness import Freshness
 from dashboard_svc.panels import BY_NAME, MORE_TABS, PANELS, TABS, Tab
 from dashboard_svc.services import Services
-from recount.measures import Row
 from recount.metrics import QUERY_SECONDS
-from recount.query import Query
+from recount.querying.measures import Row
+from recount.querying.query import Query
 from recount.store.catalog import Site
 
 CARDS_MAX: Final = 24

@@ -10,7 +10,7 @@ from typing import Final
 
 from recount.errors import InvalidInput
 from recount.periods import HOUR_MS, day_of, day_span_ms
-from recount.query import DAYS_MAX, HOURLY_DAYS_MAX, Span
+from recount.querying.query import DAYS_MAX, HOURLY_DAYS_MAX, Span
 
 DEFAULT: Final = "7d"
 CUSTOM: Final = "custom"

@@ -11,9 +11,9 @@ from dashboard_svc.freshness import PUBLISHED, Freshness
 from dashboard_svc.lists import ROWS, PanelView, panel_view
 from dashboard_svc.panels import METRICS, PANELS, Kind, Metric
 from dashboard_svc.ranges import Range
-from recount.answers import Answers
-from recount.measures import Row
-from recount.query import LIMIT_MAX, Query, Span
+from recount.querying.answers import Answers
+from recount.querying.measures import Row
+from recount.querying.query import LIMIT_MAX, Query, Span
 from recount.store.catalog import Site
 
 FULL_ROWS_MAX: Final = 500

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dashboard_svc.sites import Sites
-from recount.answers import Answers
 from recount.metrics import Metrics
-from recount.query import Query
+from recount.querying.answers import Answers
+from recount.querying.query import Query
 from recount.store.catalog import Site
 
 
 class Answering(Protocol):
-    """Of `recount.answers.Answerer`, what the views need."""
+    """Of `recount.querying.answers.Answerer`, what the views need."""
 
     def answer_many(self, site: Site, queries: Sequence[Query]) -> Answers: ...
 

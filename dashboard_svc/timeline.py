@@ -13,9 +13,9 @@ from dashboard_svc.chart import Value
 from dashboard_svc.freshness import PUBLISHED, Freshness
 from dashboard_svc.panels import Kind, Metric
 from dashboard_svc.ranges import Range
-from recount.measures import Row
 from recount.periods import HOUR_MS, day_span_ms
-from recount.query import Span
+from recount.querying.measures import Row
+from recount.querying.query import Span
 from recount.store.catalog import Site
 
 

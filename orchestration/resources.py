@@ -14,7 +14,7 @@ from orchestration.spools import DirectorySpools, Spools
 from orchestration.steps.completeness import Proven
 from recount.discovery import FileDirectory
 from recount.kafka import producer
-from recount.publish import Publisher
+from recount.publishing.publisher import Publisher
 from recount.quarantine import DeadLetter, send
 from recount.settings import Settings
 from recount.store.archive import Archive

@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from recount import sketch
+from recount.counting import sketch
+from recount.counting.rollup import SERIES, TOTAL, VERDICT, Rollup, empty, merge
 from recount.periods import HOUR_MS, MINUTE_MS, QUARTER_MS, hour_of, hour_start_ms
-from recount.rollup import SERIES, TOTAL, VERDICT, Rollup, empty, merge
 
 BUCKET_MS: Final = 5 * MINUTE_MS  # totals and dimensions
 SERIES_MS: Final = MINUTE_MS

@@ -8,10 +8,10 @@ from typing import Final
 import polars as pl
 import structlog
 
+from recount.counting.visits import empty_carry
 from recount.keys import site_hash
 from recount.periods import HOUR_MS, hour_of
 from recount.store.archive import Archive
-from recount.visits import empty_carry
 from streaming.places import SEPARATOR
 from streaming.sites import SitesCache
 

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recount.visits import empty_carry, end_at
+from recount.counting.visits import empty_carry, end_at
 from streaming.places import partition_of_place
 
 OPEN_VISITS_MAX: Final = 2_000_000

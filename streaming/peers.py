@@ -9,8 +9,8 @@ from typing import Final
 import httpx
 import structlog
 
+from recount.counting.rollup import Rollup
 from recount.discovery import Directory, Instance
-from recount.rollup import Rollup
 from recount.store.segment_wire import Segment
 from recount.store.segments import decode
 

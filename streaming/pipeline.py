@@ -9,11 +9,11 @@ from typing import Final
 import polars as pl
 
 from recount.columns import VISITOR_DIGITS, decode, positions
+from recount.counting.fold import fold
+from recount.counting.visits import Cut, cut
 from recount.event import EVENT_SCHEMA, RawEvent, encode
-from recount.fold import fold
 from recount.interpret import Interpreter
 from recount.kafka import EVENTS
-from recount.visits import Cut, cut
 from streaming.answers import BUCKET_MS, SERIES_MS
 from streaming.open_visits import OpenVisits
 from streaming.places import PlacedSites, by_place

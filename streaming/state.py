@@ -15,7 +15,7 @@ from typing import Final
 
 import polars as pl
 
-from recount.rollup import PROP_PREFIX, Rollup, merge, truncate
+from recount.counting.rollup import PROP_PREFIX, Rollup, merge, truncate
 from streaming.places import partition_of_place
 
 FAN_IN: Final = 8

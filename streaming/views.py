@@ -11,8 +11,8 @@ from typing import Final, Protocol
 
 import orjson
 
+from recount.counting.rollup import Rollup, merge
 from recount.periods import hour_start_ms
-from recount.rollup import Rollup, merge
 from recount.store.catalog import Site
 from streaming.answers import Answer, Window, answer, by_hours, covered_hours, off_the_hour
 from streaming.peers import Peers

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import polars as pl
 
-from recount.counted import Counts
+from recount.counting.counted import Counts
+from recount.counting.rebuild import hours_of_day
+from recount.counting.rollup import Rollup
 from recount.ids import new_id
 from recount.keys import site_slot
-from recount.publish import HourCandidate, Publisher
-from recount.rebuild import hours_of_day
-from recount.rollup import Rollup
+from recount.publishing.publisher import HourCandidate, Publisher
 from recount.store.candidates import Candidates
 from recount.store.catalog import Site
 from recount.store.manifests import Manifests, Publication

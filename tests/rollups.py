@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import polars as pl
 
+from recount.counting.rollup import KEYS, REVENUE_SCHEMA, ROLLUP_SCHEMA, SUMS, Rollup, merge
 from recount.periods import QUARTER_MS, hour_start_ms
-from recount.rollup import KEYS, REVENUE_SCHEMA, ROLLUP_SCHEMA, SUMS, Rollup, merge
 
 PAGES: Final = ("/", "/about", "/äöü", "/a?b=c", "(other) pages")
 SOURCES: Final = ("Direct / None", "Google", "")

@@ -10,9 +10,9 @@ from typing import Any, Final
 import polars as pl
 from hypothesis import strategies as st
 
+from recount.counting.visits import ENTRY_FACTS, Cut
 from recount.event import EVENT_SCHEMA
 from recount.periods import HOUR_MS, MINUTE_MS, hour_start_ms
-from recount.visits import ENTRY_FACTS, Cut
 
 Row = dict[str, Any]
 

@@ -11,6 +11,7 @@ import polars as pl
 
 from orchestration.steps.cut import texts
 from recount.columns import concat, drop_repeats
+from recount.counting.visits import cut
 from recount.event import EVENT_SCHEMA, POSITION_SCHEMA
 from recount.ids import new_id
 from recount.kafka import Offsets
@@ -18,7 +19,6 @@ from recount.keys import event_slots
 from recount.periods import HOUR_MS, MINUTE_MS, hour_start_ms, next_hour, previous_hour
 from recount.store.archive import Archive, ArchiveInfo, SlotInfo, by_slot, carry_source
 from recount.store.raw import RawStore
-from recount.visits import cut
 
 NEIGHBOURS_MS: Final = 10 * MINUTE_MS
 KEPT_HOURS: Final = 3  # in memory while a range is worked on: an hour and its neighbours

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from orchestration.resources import Workplace
 from orchestration.steps.hours import with_followers
-from recount.publish import HourCandidate
+from recount.publishing.publisher import HourCandidate
 from recount.store.manifests import Publication
 from recount.store.provenance import ArchiveSource, Provenance
 

@@ -13,12 +13,12 @@ import polars as pl
 
 from orchestration.steps.archive_hour import ACCEPTED, DUPLICATE, OPEN_NOTE
 from orchestration.steps.hours import carry_out
-from recount.fold import LOGIC_VERSION, Rollup, fold, merge
+from recount.counting.fold import LOGIC_VERSION, Rollup, fold, merge
+from recount.counting.rollup import VERDICT
 from recount.ids import new_id
 from recount.interpret import Interpreter
 from recount.interpret.bots import HUMAN
 from recount.periods import HOUR_MS, hour_start_ms
-from recount.rollup import VERDICT
 from recount.store.archive import Archive, ArchiveInfo
 from recount.store.catalog import Site
 from recount.store.provenance import ArchiveSource, Provenance

@@ -18,10 +18,10 @@ from typing import Final, TypeVar
 
 import polars as pl
 
-from recount.fold import fold, merge, truncate
+from recount.counting.fold import fold, merge, truncate
+from recount.counting.visits import Cut, cut
 from recount.interpret import Interpreter
 from recount.periods import HOUR_MS, QUARTER_MS, hour_start_ms
-from recount.visits import Cut, cut
 from tests.bench import generate
 from tests.bench.rows import Row
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from deploy.local.ports import free_settings
+from recount.kafka import ensure_topics
 from recount.settings import Settings
 from tests.bench.ingest_server import SITE, TOKEN
 from tests.bench.load import CONNECTIONS, SECONDS, Load, served, tool, wrk
@@ -24,6 +25,7 @@ CONDITIONS: Final = (
 )
 BATCH_EVENTS: Final = 500
 IMPORT_EVENTS: Final = 2_000
+IMPORT_CONNECTIONS: Final = 4  # as many requests as `recount import` has under way
 SPOOL_BYTES: Final = 16 * 1024**3
 
 # One request is made ahead for each of 1,000 pages, so that the generator costs next to nothing.
@@ -145,9 +147,10 @@ def _import(folder: Path) -> Row:
     stack = TestStack(folder / "stack")
     try:
         stack.need("kafka")
+        ensure_topics(stack.settings)
         with _ours(folder, kafka=stack.settings.kafka) as url:
-            wrk(url, IMPORT, folder)  # warm: the producer connects at the first request
-            load = wrk(url, IMPORT, folder)
+            wrk(url, IMPORT, folder, connections=IMPORT_CONNECTIONS)  # warm: the producer connects
+            load = wrk(url, IMPORT, folder, connections=IMPORT_CONNECTIONS)
     finally:
         stack.stop()
     events = 0.0 if load.errors else load.per_second * IMPORT_EVENTS

@@ -9,10 +9,10 @@ from typing import Final
 import polars as pl
 
 from recount.columns import decode
-from recount.fold import fold
+from recount.counting.fold import fold
+from recount.counting.visits import cut
 from recount.interpret import Interpreter
 from recount.periods import MINUTE_MS
-from recount.visits import cut
 from streaming.answers import BUCKET_MS, SERIES_MS, Window, answer
 from streaming.pipeline import Pipeline
 from streaming.places import places_of

@@ -14,13 +14,13 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from recount import sketch
-from recount.answers import Answerer
+from recount.counting import sketch
+from recount.counting.rebuild import HOURS
+from recount.counting.rollup import KEYS, REVENUE_SCHEMA, ROLLUP_SCHEMA, SERIES, SUMS, TOTAL, Rollup
 from recount.keys import site_slot
 from recount.periods import HOUR_MS, QUARTER_MS, day_span_ms, days_between
-from recount.query import METRICS, Query, Span
-from recount.rebuild import HOURS
-from recount.rollup import KEYS, REVENUE_SCHEMA, ROLLUP_SCHEMA, SERIES, SUMS, TOTAL, Rollup
+from recount.querying.answers import Answerer
+from recount.querying.query import METRICS, Query, Span
 from recount.store.catalog import Site
 from recount.store.manifests import Entry, Manifest, Manifests, Publication, Root
 from recount.store.provenance import Provenance

@@ -64,10 +64,12 @@ def served(command: Sequence[str], url: str, env: Mapping[str, str]) -> Iterator
         process.wait()
 
 
-def wrk(url: str, script: str, folder: Path, *, per_second: float | None = None) -> Load:
+def wrk(
+    url: str, script: str, folder: Path, *, connections: int = CONNECTIONS, per_second: float | None = None
+) -> Load:
     """Load with a Lua script; `per_second` slows the connections down to about that rate."""
-    connections = CONNECTIONS if per_second is None else CONNECTIONS * 4
     if per_second is not None:
+        connections *= 4
         pause_ms = connections * 1000 / per_second
         whole, part = int(pause_ms), pause_ms % 1
         script += f"\nfunction delay() return math.random() < {part:.3f} and {whole + 1} or {whole} end\n"

@@ -7,12 +7,12 @@ import boto3
 import polars as pl
 import pytest
 
-from recount.rollup import KEYS
+from recount.counting.rollup import KEYS
+from recount.counting.visits import ARCHIVE_SCHEMA, VISIT_END_SCHEMA, Cut, empty_carry
 from recount.store.archive import Archive, ArchiveInfo, by_slot
 from recount.store.candidates import Candidates
 from recount.store.objects import Objects
 from recount.store.provenance import Provenance
-from recount.visits import ARCHIVE_SCHEMA, VISIT_END_SCHEMA, Cut, empty_carry
 from tests.rollups import hour_rollup
 
 FRAME = pl.DataFrame({"site": ["a", "a", "b"], "n": [1, 2, 3], "sets": [[1, 2], [], [3]]})

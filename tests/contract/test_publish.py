@@ -5,11 +5,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from recount.counting.rollup import Rollup, empty, merge
 from recount.errors import Conflict, InvalidInput
 from recount.keys import site_slot
 from recount.periods import day_of, hour_start_ms, hours_between
-from recount.publish import HourCandidate
-from recount.rollup import Rollup, empty, merge
+from recount.publishing.publisher import HourCandidate
 from recount.store.manifests import Manifests, Publication, Root
 from tests.contract import tables
 from tests.publishing import SITES, SLOTS, Press, of_dimension, total

@@ -3,10 +3,10 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from recount.counted import Counts
+from recount.counting.counted import Counts
+from recount.counting.rollup import Rollup
 from recount.errors import Unavailable
 from recount.keys import site_slot
-from recount.rollup import Rollup
 from recount.store.segments import INLINE, SegmentStore, SlotWrite, encode, locate
 from recount.store.table import ITEM_MAX_BYTES, Table
 from tests.contract import tables

@@ -110,9 +110,7 @@ def test_kafka_away_fills_the_spool_then_refuses_then_loses_nothing(edge: Edge) 
     assert (refused.status_code, refused.headers["Recount-Drop"]) == (503, "spool_full")
     assert int(refused.headers["Retry-After"]) > 0
     address = {"site": edge.site, "url": "https://shop.example/" + "x/" * 700}
-    pixels = [
-        edge.http.get(edge.url + "/p.gif", params=address) for _ in range(10)
-    ]
+    pixels = [edge.http.get(edge.url + "/p.gif", params=address) for _ in range(10)]
     assert {pixel.status_code for pixel in pixels} == {200}
     assert pixels[-1].headers["Recount-Drop"] == "spool_full"
     until(lambda: edge.http.get(edge.shipper_url + "/readyz").status_code == 503, "the shipper says so")

@@ -14,8 +14,8 @@ from orchestration.external import EVENTS
 from orchestration.jobs import HOURLY_ASSETS
 from orchestration.resources import Workplace, open_workplace
 from recount import kafka
+from recount.counting.rollup import TOTAL
 from recount.periods import HOUR_MS, hour_of
-from recount.rollup import TOTAL
 from recount.store.provenance import period_key
 from tests import made
 from tests.stack import TestStack

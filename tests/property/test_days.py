@@ -8,12 +8,12 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 
-from recount.fold import Rollup, fold, merge
+from recount.counting.fold import Rollup, fold, merge
+from recount.counting.rebuild import HOURS, day_rollup
+from recount.counting.rollup import SERIES, TOTAL
+from recount.counting.visits import cut
 from recount.interpret import Interpreter
 from recount.periods import HOUR_MS, day_of
-from recount.rebuild import HOURS, day_rollup
-from recount.rollup import SERIES, TOTAL
-from recount.visits import cut
 from tests.property.test_fold import SITES, assert_same, without_scroll
 from tests.sequences import Row, frame, sequences
 

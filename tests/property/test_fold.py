@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from recount import sketch
-from recount.fold import Rollup, fold, merge, rebucket
+from recount.counting import sketch
+from recount.counting.fold import Rollup, fold, merge, rebucket
+from recount.counting.rollup import KEYS, REVENUE_SCHEMA, ROLLUP_SCHEMA, SUMS
+from recount.counting.visits import cut
 from recount.interpret import Interpreter, bots, pages
 from recount.periods import HOUR_MS, MINUTE_MS, QUARTER_MS
-from recount.rollup import KEYS, REVENUE_SCHEMA, ROLLUP_SCHEMA, SUMS
 from recount.store.catalog import Goal, Site
-from recount.visits import cut
 from tests.property.test_visits import LONG_AFTER, cut_in_batches
 from tests.sequences import START, Row, Visit, frame, sequences, splits, visits_of
 

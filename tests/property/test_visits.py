@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from recount.visits import CARRY_SCHEMA, VISIT_END_SCHEMA, Cut, cut
+from recount.counting.visits import CARRY_SCHEMA, VISIT_END_SCHEMA, Cut, cut
 from tests.sequences import START, Row, as_dicts, expected_cut, frame, rows_of, sequences, splits
 
 LONG_AFTER = START + 100 * 3_600_000

@@ -8,13 +8,13 @@ from typing import Any
 import polars as pl
 import pytest
 
-from recount import sketch
-from recount.fold import REVENUE_SCHEMA, ROLLUP_SCHEMA, Rollup, empty, fold, merge, truncate
+from recount.counting import sketch
+from recount.counting.fold import REVENUE_SCHEMA, ROLLUP_SCHEMA, Rollup, empty, fold, merge, truncate
+from recount.counting.rollup import OTHER, SUMS
+from recount.counting.visits import cut
 from recount.interpret import Interpreter
 from recount.periods import HOUR_MS, MINUTE_MS, QUARTER_MS
-from recount.rollup import OTHER, SUMS
 from recount.store.catalog import Goal, Site
-from recount.visits import cut
 from tests.sequences import FIREFOX, GOOGLEBOT, SAFARI, START, Row, event, frame
 
 SITES = {"demo": Site(id="demo", domain="demo.example", hostnames=("shop.example",))}

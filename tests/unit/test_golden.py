@@ -12,11 +12,11 @@ from typing import Final
 
 import polars as pl
 
-from recount.fold import LOGIC_VERSION, Rollup, fold
+from recount.counting.fold import LOGIC_VERSION, Rollup, fold
+from recount.counting.visits import cut
 from recount.interpret import Interpreter
 from recount.periods import HOUR_MS, MINUTE_MS
 from recount.store.catalog import Goal, Site
-from recount.visits import cut
 from tests.sequences import FIREFOX, GOOGLEBOT, SAFARI, START, Row, event, frame
 
 GOLDEN: Final = Path(__file__).parent / "golden" / f"rollup-{LOGIC_VERSION}.jsonl"

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recount import sketch
+from recount.counting import sketch
 
 
 def counted(sets: pl.Series) -> list[int]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from recount.periods import HOUR_MS, MINUTE_MS
-from recount.visits import (
+from recount.counting.visits import (
     ARCHIVE_SCHEMA,
     CARRY_SCHEMA,
     SILENCE_MS,
@@ -16,6 +15,7 @@ from recount.visits import (
     cut,
     empty_carry,
 )
+from recount.periods import HOUR_MS, MINUTE_MS
 from tests.sequences import START, event, frame
 
 

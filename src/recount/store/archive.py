@@ -21,7 +21,7 @@ from recount.keys import event_slots
 from recount.store.objects import Objects
 
 if TYPE_CHECKING:
-    from recount.visits import Cut
+    from recount.counting.visits import Cut
 
 SEAL: Final = "generation.json"
 

@@ -13,10 +13,10 @@ from typing import Final
 import msgspec
 import polars as pl
 
-from recount import counted
-from recount.counted import COUNTED_SCHEMA, Counted
+from recount.counting import counted
+from recount.counting.counted import COUNTED_SCHEMA, Counted
+from recount.counting.rollup import KEYS, REVENUE_SCHEMA, ROLLUP_SCHEMA, Rollup
 from recount.errors import Conflict
-from recount.rollup import KEYS, REVENUE_SCHEMA, ROLLUP_SCHEMA, Rollup
 from recount.store.objects import Objects
 from recount.store.provenance import Kind, Provenance
 

@@ -13,9 +13,9 @@ import pyarrow as pa
 import zstandard
 from numpy.typing import NDArray
 
-from recount import sketch
-from recount.counted import COUNTS_SCHEMA, VISITOR_COUNT, Counts
-from recount.rollup import KEYS, REVENUE_SCHEMA, ROLLUP_SCHEMA, Rollup
+from recount.counting import sketch
+from recount.counting.counted import COUNTS_SCHEMA, VISITOR_COUNT, Counts
+from recount.counting.rollup import KEYS, REVENUE_SCHEMA, ROLLUP_SCHEMA, Rollup
 from recount.store.segment_wire import (
     CODEC_VERSION,
     COLUMNS,

@@ -12,7 +12,7 @@ import xxhash
 import zstandard
 from numpy.typing import NDArray
 
-from recount.counted import Counted
+from recount.counting.counted import Counted
 from recount.store.segment_wire import (
     AT_UNIT_MS,
     CODEC_VERSION,

@@ -20,9 +20,9 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from recount.counted import Counts, with_counts
+from recount.counting.counted import Counts, with_counts
+from recount.counting.rollup import Rollup, empty
 from recount.keys import site_slot
-from recount.rollup import Rollup, empty
 from recount.store import blobs
 from recount.store.segment_decode import Numbers, Sets, counts
 from recount.store.segment_decode import rollup as segment_rollup

@@ -11,12 +11,12 @@ import xxhash
 
 from dashboard_svc.services import Services
 from dashboard_svc.sites import Sites
-from recount.answers import Answers
 from recount.errors import Unavailable
-from recount.measures import Row
 from recount.metrics import Metrics
 from recount.periods import HOUR_MS, day_span_ms
-from recount.query import Query
+from recount.querying.answers import Answers
+from recount.querying.measures import Row
+from recount.querying.query import Query
 from recount.store.catalog import Catalog, Site
 from recount.store.table import MemoryTable
 

@@ -11,8 +11,8 @@ import pytest
 
 from dashboard_svc import live
 from dashboard_svc.live import AWAY_S, LiveHttp
+from recount.counting.rollup import ROLLUP_SCHEMA, SUMS, Rollup, empty
 from recount.discovery import Directory, Instance
-from recount.rollup import ROLLUP_SCHEMA, SUMS, Rollup, empty
 from recount.store.segments import encode
 
 HOURS = ["2026-11-23T12", "2026-11-23T13"]

@@ -8,7 +8,7 @@ import pytest
 
 from dashboard_svc import ranges
 from recount.errors import InvalidInput
-from recount.query import Span
+from recount.querying.query import Span
 
 ZURICH = "Europe/Zurich"
 

@@ -10,7 +10,7 @@ import pytest
 from dashboard_svc import lists, ranges, report
 from dashboard_svc.freshness import Freshness
 from dashboard_svc.panels import BY_NAME, TABS
-from recount.answers import Answers
+from recount.querying.answers import Answers
 from recount.store.catalog import Site
 from tests.unit.dashboard.fake import NOW_MS, FakeAnswerer
 

@@ -13,7 +13,7 @@ from orchestration.definitions import definitions
 from orchestration.jobs import HOUR_JOB, PUBLISH_OPEN_JOB
 from orchestration.partitions import range_tags
 from orchestration.steps import rollup_hour
-from recount.fold import fold
+from recount.counting.fold import fold
 from recount.periods import HOUR_MS, MINUTE_MS
 from tests.unit.orchestration.world import LIVE, START, World, hour
 

@@ -17,11 +17,11 @@ from orchestration.steps.hours import made_by
 from orchestration.steps.publish_range import PublishedRange, publish_range
 from orchestration.steps.rollup_range import rollup_range
 from recount.columns import positions
+from recount.counting.rollup import TOTAL
 from recount.kafka import SourcePartition
 from recount.keys import site_slot
 from recount.periods import HOUR_MS, hour_of
 from recount.quarantine import DeadLetter
-from recount.rollup import TOTAL
 from recount.settings import Settings
 from recount.store.catalog import Site
 from recount.store.manifests import Entry

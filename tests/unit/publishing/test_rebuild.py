@@ -3,10 +3,10 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from recount.counted import Counted, concat, truncated, with_counts
+from recount.counting.counted import Counted, concat, truncated, with_counts
+from recount.counting.rebuild import HOURS, day_rollup, days_of_hour, hours_of_day, month_rollup
+from recount.counting.rollup import KEYS, OTHER, ROLLUP_SCHEMA, Rollup, merge
 from recount.periods import HOUR_MS, QUARTER_MS, day_span_ms, hour_start_ms, hours_between
-from recount.rebuild import HOURS, day_rollup, days_of_hour, hours_of_day, month_rollup
-from recount.rollup import KEYS, OTHER, ROLLUP_SCHEMA, Rollup, merge
 from tests.rollups import hour_rollup, rollup, row
 
 BERLIN = "Europe/Berlin"

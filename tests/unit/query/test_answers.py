@@ -7,12 +7,12 @@ from typing import Any
 import polars as pl
 import pytest
 
-from recount.answers import Answerer
-from recount.live_source import LiveHours, LiveSource
-from recount.measures import Row
+from recount.counting.rollup import Rollup, empty, merge
 from recount.periods import HOUR_MS, day_of, day_span_ms, hour_start_ms, hours_between
-from recount.query import Filter, Query, Span
-from recount.rollup import Rollup, empty, merge
+from recount.querying.answers import Answerer
+from recount.querying.live_source import LiveHours, LiveSource
+from recount.querying.measures import Row
+from recount.querying.query import Filter, Query, Span
 from tests.publishing import SITES, SLOTS, Press, of_dimension
 from tests.rollups import hour_rollup, rollup, row
 

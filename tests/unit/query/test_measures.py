@@ -3,8 +3,8 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from recount.measures import SUMMED, decimal, fitting, is_event_scoped, measured, ranked
-from recount.query import METRICS, Filter
+from recount.querying.measures import SUMMED, decimal, fitting, is_event_scoped, measured, ranked
+from recount.querying.query import METRICS, Filter
 
 
 def added(**given: int) -> pl.DataFrame:

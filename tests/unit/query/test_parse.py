@@ -6,7 +6,7 @@ import pytest
 
 from recount.errors import InvalidInput
 from recount.periods import hour_start_ms
-from recount.query import DEFAULT_METRICS, Filter, Query, Span, parse, parse_range
+from recount.querying.query import DEFAULT_METRICS, Filter, Query, Span, parse, parse_range
 from recount.store.catalog import Site
 
 SITE = Site(id="demo", domain="demo.example", timezone="Pacific/Auckland")

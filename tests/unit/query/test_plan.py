@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from recount.periods import hour_start_ms, hours_between, month_days
-from recount.plan import Composed, Shown, periods_of, plan
-from recount.query import Span
+from recount.querying.plan import Composed, Shown, periods_of, plan
+from recount.querying.query import Span
 from recount.store.manifests import Entry
 
 ENTRY = Entry(default="g", confirmed="g", slots="1")

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recount.counted import Counted, with_counts
+from recount.counting.counted import Counted, with_counts
+from recount.counting.rollup import KEYS, ROLLUP_SCHEMA, SUMS, Rollup, empty
 from recount.periods import HOUR_MS
-from recount.rollup import KEYS, ROLLUP_SCHEMA, SUMS, Rollup, empty
 from recount.store.segment_decode import Numbers, counts
 from recount.store.segment_encode import encode_counted
 from recount.store.segment_wire import COLUMNS, KNOWN_DIMENSIONS, Segment

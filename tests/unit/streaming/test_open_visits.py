@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from recount.visits import CARRY_SCHEMA, SILENCE_MS, empty_carry
+from recount.counting.visits import CARRY_SCHEMA, SILENCE_MS, empty_carry
 from streaming.open_visits import PARTS_MAX, OpenVisits
 from tests.made import TS
 

@@ -9,12 +9,12 @@ import polars as pl
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recount import sketch
 from recount.columns import decode, positions
+from recount.counting import sketch
+from recount.counting.rollup import Rollup, merge
+from recount.counting.visits import cut
 from recount.event import encode
-from recount.rollup import Rollup, merge
 from recount.store.archive import Archive
-from recount.visits import cut
 from streaming.carries import ArchivedCarries
 from streaming.places import partitions_of, places_of
 from tests.made import TS

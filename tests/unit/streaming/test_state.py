@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from recount.rollup import Rollup, merge
+from recount.counting.rollup import Rollup, merge
 from streaming.state import FAN_IN, LiveState
 from tests.made import TS
 from tests.unit.streaming.stage import Stage, home, seen

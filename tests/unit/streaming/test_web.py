@@ -9,8 +9,8 @@ from threading import Thread
 import pytest
 from werkzeug.serving import make_server
 
+from recount.counting.rollup import Rollup
 from recount.discovery import Instance
-from recount.rollup import Rollup
 from recount.store.segment_wire import Segment
 from recount.store.segments import decode
 from streaming.places import partitions_of

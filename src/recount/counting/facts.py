@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recount.coding import ABSENT, Coded, code, pairs
+from recount.counting.coding import ABSENT, Coded, code, pairs
 from recount.interpret import Interpreter, bots, languages, pages, screens, sources
 from recount.interpret.values import UNKNOWN
 from recount.store.catalog import Site

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from recount.rollup import Rollup
+from recount.counting.rollup import Rollup
 
 
 @dataclass(frozen=True)

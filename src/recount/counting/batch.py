@@ -10,13 +10,13 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from recount import facts, grid
-from recount.coding import ABSENT, Coded, Ints, code
-from recount.grid import Grid
-from recount.grouping import Amounts, Facts, Flags, pack
+from recount.counting import facts, grid
+from recount.counting.coding import ABSENT, Coded, Ints, code
+from recount.counting.grid import Grid
+from recount.counting.grouping import Amounts, Facts, Flags, pack
+from recount.counting.visits import ENTRY_SCHEMA
 from recount.interpret import Interpreter
 from recount.store.catalog import Site
-from recount.visits import ENTRY_SCHEMA
 
 MICROS_SCALE: Final = 6
 _DEPTH_BITS: Final = 7

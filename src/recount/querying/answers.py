@@ -15,22 +15,22 @@ from typing import Final
 
 import polars as pl
 
-from recount import rollup
-from recount.counted import VISITOR_COUNT, Counts, with_counts
+from recount.counting import rollup
+from recount.counting.counted import VISITOR_COUNT, Counts, with_counts
+from recount.counting.rebuild import HOURS, day_rollup, hours_of_day
+from recount.counting.rollup import KEYS, REVENUE_SCHEMA, SERIES, TOTAL, Rollup, merge
 from recount.keys import site_slot
-from recount.live_source import LiveHours, LiveSource
-from recount.measures import Row
 from recount.periods import HOUR_MS, day_of, hour_of, hour_start_ms, hours_between
-from recount.plan import Composed, Plan, Shown, periods_of, plan
-from recount.query import Query, Span
-from recount.rebuild import HOURS, day_rollup, hours_of_day
-from recount.rollup import KEYS, REVENUE_SCHEMA, SERIES, TOTAL, Rollup, merge
+from recount.querying.live_source import LiveHours, LiveSource
+from recount.querying.measures import Row
+from recount.querying.plan import Composed, Plan, Shown, periods_of, plan
+from recount.querying.query import Query, Span
+from recount.querying.tables import ACTIVITY, LIVE, ROWS_SCHEMA, Data, table
 from recount.store.catalog import Site
 from recount.store.manifests import Entry, Manifests, Root
 from recount.store.provenance import period_key
 from recount.store.segment_decode import counts
 from recount.store.segments import SegmentStore, Wanted
-from recount.tables import ACTIVITY, LIVE, ROWS_SCHEMA, Data, table
 
 LIVE_HOURS_MAX: Final = 6
 ROOT_KEPT_S: Final = 1.0

@@ -14,11 +14,11 @@ from typing import Final
 
 import structlog
 
-from recount.counted import Counted, truncated
-from recount.draft import Draft, SlotChange
+from recount.counting.counted import Counted, truncated
 from recount.errors import Conflict, InvalidInput
 from recount.keys import site_slot
-from recount.parents import Changes, Parents, Why
+from recount.publishing.draft import Draft, SlotChange
+from recount.publishing.parents import Changes, Parents, Why
 from recount.store.candidates import Candidates
 from recount.store.catalog import Site
 from recount.store.manifests import Manifests, Publication

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from recount.counting.rebuild import days_of_hour, hours_of_day
 from recount.periods import hour_start_ms, month_days
-from recount.query import Span
-from recount.rebuild import days_of_hour, hours_of_day
+from recount.querying.query import Span
 from recount.store.manifests import Entry
 from recount.store.provenance import period_key
 

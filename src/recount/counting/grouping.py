@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recount import sketch
-from recount.coding import Coded, Ints
+from recount.counting import sketch
+from recount.counting.coding import Coded, Ints
 
 Flags = NDArray[np.bool_]
 Visitors = NDArray[np.uint64]

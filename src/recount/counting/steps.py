@@ -8,12 +8,12 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from recount.batch import Batch
-from recount.coding import Coded, Ints, code, expanded, pairs, whole
-from recount.grouping import Facts, pack
+from recount.counting.batch import Batch
+from recount.counting.coding import Coded, Ints, code, expanded, pairs, whole
+from recount.counting.grouping import Facts, pack
+from recount.counting.rollup import PROP_PREFIX, SERIES, TOTAL, VERDICT
+from recount.counting.tally import Tally
 from recount.interpret import goals, properties
-from recount.rollup import PROP_PREFIX, SERIES, TOTAL, VERDICT
-from recount.tally import Tally
 
 LINKS: Final = ("outbound", "download")
 """Custom events of these names are links: their property `url` is the value of the dimension of that name."""

@@ -16,13 +16,13 @@ from typing import Final
 
 import polars as pl
 
-from recount import counting
-from recount.batch import batch_of
+from recount.counting import steps
+from recount.counting.batch import batch_of
+from recount.counting.rollup import REVENUE_SCHEMA, ROLLUP_SCHEMA, Rollup, empty, merge, rebucket, truncate
+from recount.counting.tally import Tally
 from recount.interpret import Interpreter
 from recount.periods import HOUR_MS, QUARTER_MS
-from recount.rollup import REVENUE_SCHEMA, ROLLUP_SCHEMA, Rollup, empty, merge, rebucket, truncate
 from recount.store.catalog import Site
-from recount.tally import Tally
 
 __all__ = [
     "LOGIC_VERSION",
@@ -59,9 +59,9 @@ def fold(
         return empty()
     batch = batch_of(events, ends, sites, interpreter, series_ms, bucket_ms)
     tally = Tally(batch.grid)
-    counting.visits(batch, tally)
-    counting.exits(batch, tally)
-    counting.pages_seen(batch, tally)
-    counting.custom_events(batch, tally)
-    counting.goals_reached(batch, tally)
+    steps.visits(batch, tally)
+    steps.exits(batch, tally)
+    steps.pages_seen(batch, tally)
+    steps.custom_events(batch, tally)
+    steps.goals_reached(batch, tally)
     return tally.rollup()

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recount.coding import code
+from recount.counting.coding import code
 from recount.event import EVENT_SCHEMA
 from recount.periods import HOUR_MS, MINUTE_MS
 

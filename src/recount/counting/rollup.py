@@ -1,7 +1,7 @@
 """The rollup: rows of (site, at, dimension, value) -> metrics, and how rollups are merged.
 
-Every metric but the visitors is a sum, visitors are mergeable sets (`recount.sketch`), so rollups of slots,
-of batches and of hours merge in any order into the same rollup.
+Every metric but the visitors is a sum, visitors are mergeable sets (`sketch`), so rollups of slots, of
+batches and of hours merge in any order into the same rollup.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recount import sketch
-from recount.coding import Ints, code
+from recount.counting import sketch
+from recount.counting.coding import Ints, code
 
 OTHER: Final = "(other)"
 TOTAL: Final = "total"

@@ -1,4 +1,4 @@
-"""What can be asked: a Stats API query, parsed and checked; `recount.answers` answers it.
+"""What can be asked: a Stats API query, parsed and checked; `recount.querying.answers` answers it.
 
 {"site": "demo", "metrics": ["visitors", "pageviews"], "dimensions": ["page"], "date_range": "7d",
  "filters": [{"dimension": "page", "operator": "contains", "values": ["/docs"]}], "limit": 20}
@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Final, Literal
 
+from recount.counting.rollup import PROP_PREFIX, VERDICT
 from recount.errors import InvalidInput
 from recount.periods import day_of, day_span_ms, days_between
-from recount.rollup import PROP_PREFIX, VERDICT
 from recount.store.catalog import Site
 
 Interval = Literal["hour", "day"]

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import polars as pl
 
-from recount.query import Filter
-from recount.rollup import OTHER, PROP_PREFIX, SUMS
+from recount.counting.rollup import OTHER, PROP_PREFIX, SUMS
+from recount.querying.query import Filter
 
 Row = dict[str, Any]
 

@@ -11,13 +11,22 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from recount import sketch
-from recount.counted import COUNTS_SCHEMA
-from recount.measures import OF_VISITS, Row, amounts, fitting, is_event_scoped, measured, ranked, sums
+from recount.counting import sketch
+from recount.counting.counted import COUNTS_SCHEMA
+from recount.counting.rebuild import HOURS
+from recount.counting.rollup import OTHER, SERIES, TOTAL
 from recount.periods import HOUR_MS, day_span_ms
-from recount.query import Query
-from recount.rebuild import HOURS
-from recount.rollup import OTHER, SERIES, TOTAL
+from recount.querying.measures import (
+    OF_VISITS,
+    Row,
+    amounts,
+    fitting,
+    is_event_scoped,
+    measured,
+    ranked,
+    sums,
+)
+from recount.querying.query import Query
 from recount.store.catalog import Site
 
 LIVE: Final = "live"

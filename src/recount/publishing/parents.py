@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from recount import counted
-from recount.counted import Counted, truncated
-from recount.draft import NOTHING, Draft, SlotChange
-from recount.fold import LOGIC_VERSION
+from recount.counting import counted
+from recount.counting.counted import Counted, truncated
+from recount.counting.fold import LOGIC_VERSION
+from recount.counting.rebuild import DEFAULT_ZONE, day_rollup, days_of_hour, hours_of_day, month_rollup
+from recount.counting.rollup import Rollup
 from recount.ids import new_id
 from recount.keys import site_slot
 from recount.periods import month_days
-from recount.rebuild import DEFAULT_ZONE, day_rollup, days_of_hour, hours_of_day, month_rollup
-from recount.rollup import Rollup
+from recount.publishing.draft import NOTHING, Draft, SlotChange
 from recount.store.candidates import Candidates
 from recount.store.catalog import Site
 from recount.store.provenance import Kind, Provenance, period_key

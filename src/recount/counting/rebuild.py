@@ -7,10 +7,10 @@ from typing import Final
 
 import polars as pl
 
-from recount import counted
-from recount.counted import Counted
+from recount.counting import counted
+from recount.counting.counted import Counted
+from recount.counting.rollup import REVENUE_SCHEMA, ROLLUP_SCHEMA, SERIES, TOTAL, Rollup, merge
 from recount.periods import HOUR_MS, QUARTER_MS, day_of, day_span_ms, hour_start_ms, hours_between
-from recount.rollup import REVENUE_SCHEMA, ROLLUP_SCHEMA, SERIES, TOTAL, Rollup, merge
 
 HOURS: Final = "hours"
 DEFAULT_ZONE: Final = "UTC"  # of a site that the catalog no longer knows

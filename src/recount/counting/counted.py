@@ -11,8 +11,8 @@ from typing import Final
 
 import polars as pl
 
-from recount import sketch
-from recount.rollup import (
+from recount.counting import sketch
+from recount.counting.rollup import (
     KEYS,
     OTHER,
     REVENUE_SCHEMA,

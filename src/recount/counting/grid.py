@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import polars as pl
 
-from recount.coding import Coded, Ints
+from recount.counting.coding import Coded, Ints
 from recount.periods import HOUR_MS, QUARTER_MS
 from recount.store.catalog import Site
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from recount import sketch
-from recount.coding import ABSENT, Coded, Ints
-from recount.grid import Grid
-from recount.grouping import Amounts, Facts, Groups, Metrics, grouped, sums
-from recount.rollup import REVENUE_SCHEMA, ROLLUP_SCHEMA, SUMS, Rollup
+from recount.counting import sketch
+from recount.counting.coding import ABSENT, Coded, Ints
+from recount.counting.grid import Grid
+from recount.counting.grouping import Amounts, Facts, Groups, Metrics, grouped, sums
+from recount.counting.rollup import REVENUE_SCHEMA, ROLLUP_SCHEMA, SUMS, Rollup
 
 
 @dataclass(frozen=True)
