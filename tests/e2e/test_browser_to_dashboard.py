@@ -54,13 +54,14 @@ def _add_site(stack: TestStack) -> str:
     added = stack.recount("sites", "add", "shop.example", "--id", SITE, "--json")
     assert added.returncode == 0, added.stderr
     snippet: str = json.loads(added.stdout)["snippet"]
-    eventually(lambda: _probe(stack), lambda status: status == 202)
+    eventually(lambda: _refusal_of_no_address(stack), lambda reason: reason == "bad_event")
     return snippet
 
 
-def _probe(stack: TestStack) -> int:
-    """Whether the door knows the site yet, asked with a batch of nothing."""
-    return httpx.post(stack.urls["ingest"] + "/v1/events", json={"events": []}).status_code
+def _refusal_of_no_address(stack: TestStack) -> str:
+    """Why the door refuses an event without an address: it says so only once it knows the site."""
+    answer = httpx.get(stack.urls["ingest"] + "/p.gif", params={"site": SITE, "url": "nowhere"})
+    return answer.headers.get("Recount-Drop", "")
 
 
 def _visit(chromium: Browser, origin: str) -> None:
