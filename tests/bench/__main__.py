@@ -44,8 +44,8 @@ def main() -> None:
         print(f"measuring {name} ...", flush=True)
         measure: Callable[..., list[Row]] = import_module(PARTS[name]).measure
         rows += measure(large=options.large)
+        save(rows, RESULT)  # what was measured stays, should a later part fail
     show(rows)
-    save(rows, RESULT)
     print(f"\nwritten to {RESULT}")
 
 

@@ -1,0 +1,120 @@
+"""One busy hour from raw events to published numbers: archived, folded, shown. Reading raw items is apart."""
+
+from __future__ import annotations
+
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, cast
+
+import polars as pl
+
+from orchestration.resources import Workplace
+from orchestration.steps.archive_hour import Archiver
+from orchestration.steps.hours import made_by
+from orchestration.steps.publish_range import publish_range
+from orchestration.steps.rollup_range import rollup_range
+from recount.event import EVENT_SCHEMA
+from recount.kafka import EVENTS
+from recount.periods import HOUR_MS, hour_start_ms
+from recount.settings import Settings
+from recount.store.raw import RawStore
+from recount.store.tables import memory_tables
+from tests.bench import generate
+from tests.bench.rows import Row
+from tests.memory_log import MemoryLog
+
+HOUR_EVENTS: Final = 5_000_000
+LARGE_HOUR_EVENTS: Final = 41_700_000  # an hour of a billion events a day
+TARGET_EVENTS_S: Final = 300_000
+LARGE_TARGET_S: Final = 150.0
+RUN: Final = "bench"
+PARTITIONS_MAX: Final = 64
+
+
+class _Raw:
+    """Gives the generated hour, as the raw store does once it has read and decoded its items."""
+
+    def __init__(self, events: pl.DataFrame) -> None:
+        self._events = events
+
+    def read(self, hour: str) -> pl.DataFrame:
+        return self._events if hour == generate.HOUR else pl.DataFrame(schema=EVENT_SCHEMA)
+
+
+class _NoSpools:
+    def reports(self) -> list[object]:
+        return []
+
+
+def measure(*, large: bool) -> list[Row]:
+    rows = _hour(HOUR_EVENTS)
+    return rows + _hour(LARGE_HOUR_EVENTS) if large else rows
+
+
+def _hour(count: int) -> list[Row]:
+    events = generate.events(count)
+    with tempfile.TemporaryDirectory() as folder:
+        place = _place(Path(folder))
+        seconds = {
+            "archive": _timed(lambda: _archive(place, events)),
+            "rollup": _timed(lambda: _rollup(place)),
+            "publish": _timed(lambda: publish_range(place, [generate.HOUR], RUN, reason="bench")),
+        }
+    total = sum(seconds.values())
+    is_large = count == LARGE_HOUR_EVENTS
+    steps = ", ".join(f"{name} {taken:.1f} s" for name, taken in seconds.items())
+    peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    return [
+        Row(
+            name=f"archive + hourly rollup + publish, {count:,} events",
+            ours=total if is_large else count / total,
+            unit="s" if is_large else "events/s",
+            target=f"< {LARGE_TARGET_S:g}" if is_large else f">= {TARGET_EVENTS_S:,}",
+            ok=total < LARGE_TARGET_S if is_large else count / total >= TARGET_EVENTS_S,
+            conditions=(
+                f"hour: {generate.SITES:,} sites, {steps}; tables in memory, "
+                f"peak {peak_gb:.1f} GB with the generated events"
+            ),
+        )
+    ]
+
+
+def _place(folder: Path) -> Workplace:
+    place = Workplace(
+        settings=Settings(state=folder, event_slots=2),
+        tables=memory_tables(),
+        log=MemoryLog(),
+        spools=_NoSpools(),  # type: ignore[arg-type] # never asked: the cut is given
+        quarantine=lambda _: None,
+        now_ms=lambda: time.time_ns() // 1_000_000,
+        sleep=time.sleep,
+    )
+    for site in generate.sites().values():
+        place.catalog.add(site)
+    return place
+
+
+def _archive(place: Workplace, events: pl.DataFrame) -> None:
+    archiver = Archiver(
+        cast(RawStore, _Raw(events)),
+        place.archive,
+        {(EVENTS, partition): 2**62 for partition in range(PARTITIONS_MAX)},
+        slots=place.settings.event_slots,
+        run=RUN,
+    )
+    archiver.archive(
+        generate.HOUR, until_ms=hour_start_ms(generate.HOUR) + HOUR_MS, now_ms=time.time_ns() // 1_000_000
+    )
+
+
+def _rollup(place: Workplace) -> None:
+    rollup_range(place, made_by(RUN, [generate.HOUR], place.archive), RUN, reason="bench")
+
+
+def _timed(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
