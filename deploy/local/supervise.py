@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from circus.arbiter import Arbiter
 from circus.exc import ConflictError
+from circus.stream.redirector import Redirector
 from circus.watcher import Watcher
 from tornado import gen
 from tornado.ioloop import PeriodicCallback
@@ -57,8 +58,34 @@ def python_path() -> list[str]:
     return [str(folder) for folder in (ROOT, ROOT / "src") if folder.is_dir()]
 
 
+class OwnPipes(Redirector):  # type: ignore[misc] # circus has no types
+    """Forgets a pipe whose number has gone to another process.
+
+    circus forgets to where the pipe was closed first. The next process that is given the number, of whatever
+    part, was then started and not known to run; or the old part cut off its log when it stopped.
+    """
+
+    def _start_one(self, fd: int, stream_name: str, process: Any, pipe: Any) -> int:
+        if fd not in self._active:
+            self.loop.remove_handler(fd)
+        started: int = super()._start_one(fd, stream_name, process, pipe)
+        return started
+
+    def _stop_one(self, fd: int) -> int:
+        ours = self._active.pop(fd, None)
+        if ours is None:
+            return 0
+        if self.loop.handlers.get(fd, (None, None))[1] is ours:
+            self.loop.remove_handler(fd)
+        return 1
+
+
 class PartWatcher(Watcher):  # type: ignore[misc] # circus has no types
     """Scales down from the highest worker number, so that the first instance keeps its well-known port."""
+
+    @property
+    def _redirector_class(self) -> type[Redirector]:
+        return OwnPipes
 
     @gen.coroutine
     def manage_processes(self) -> Any:
