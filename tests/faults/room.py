@@ -7,6 +7,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -82,11 +83,12 @@ class Room:
             if word in " ".join(child.cmdline())
         ]
 
-    def kill(self, part: str) -> None:
+    def kill(self, part: str, *, and_children: bool = False) -> None:
         """SIGKILL to every process of a part; the supervisor starts it again."""
         before = self.pids(part)
-        for pid in before:
-            os.kill(pid, signal.SIGKILL)
+        for pid in [*before, *(self.children(part, "") if and_children else ())]:
+            with suppress(ProcessLookupError):  # it went with its parent
+                os.kill(pid, signal.SIGKILL)
         eventually(lambda: not set(before) & set(self.pids(part)) and self.pids(part), f"{part} respawned")
 
     def stop(self, *parts: str) -> None:
@@ -109,7 +111,9 @@ class Room:
             if not wanted:
                 return
             unwell = [s for s in states if not s.healthy]
-            logs = "\n".join(self.stack.log(s.name)[-1000:] for s in unwell)
+            logs = "\n".join(
+                self.stack.log(name)[-1000:] for name in ["supervisor", *(s.name for s in unwell)]
+            )
             assert time.monotonic() < end, f"not healthy after {PATIENCE_S:g} s: {unwell}\n{logs}"
             time.sleep(HEALTH_S)
 
