@@ -31,6 +31,7 @@ READ_MAX_BYTES: Final = 4 * 1024 * 1024
 DISCOVER_EVERY_S: Final = 0.25
 FLUSH_STEP_S: Final = 0.25
 UNREACHABLE_AFTER_S: Final = 5.0
+UNREADABLE_REST_S: Final = 5.0
 # Answers of Kafka about one message that no retry changes.
 REFUSED_FOR_EVER: Final = frozenset(
     {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_RECORD}
@@ -47,6 +48,7 @@ class Shipment:
     claim: Claim
     reader: Reader
     last_seq: int = 0
+    rests_until: float = 0.0  # after a fault of its disk
 
     @property
     def spool(self) -> str:
@@ -97,14 +99,11 @@ class Shipper:
         self._discover()
         passes: list[tuple[Shipment, Batch, bool]] = []
         outcome = _Outcome()
-        try:
-            for shipment, lives in self._chosen():
-                batch = shipment.reader.read(READ_MAX_BYTES, writer_lives=lives)
+        for shipment, lives in self._chosen():
+            batch = _read(shipment, lives)
+            if batch is not None:
                 self._produce(shipment, batch, outcome)
                 passes.append((shipment, batch, lives))
-        except OSError:
-            self._start_again()  # whether what was handed over arrives, nobody would learn
-            raise
         if any(batch.frames for _, batch, _ in passes) and not self._delivered(outcome):
             self._start_again()
             return 0
@@ -147,7 +146,9 @@ class Shipper:
 
     def _chosen(self) -> list[tuple[Shipment, bool]]:
         """Every spool whose writer lives, and one of the others: old ones must not slow new events down."""
-        chosen = [(shipment, shipment.claim.writer_lives()) for shipment in self._shipments.values()]
+        now = time.monotonic()
+        able = [shipment for shipment in self._shipments.values() if shipment.rests_until <= now]
+        chosen = [(shipment, shipment.claim.writer_lives()) for shipment in able]
         left_behind = [each for each in chosen if not each[1]]
         return [each for each in chosen if each[1]] + left_behind[:1]
 
@@ -229,6 +230,16 @@ class Shipper:
         path.write_bytes(data)
         self._quarantined.labels(cause).inc()
         log.error("quarantined", cause=cause, file=path.name, size_bytes=len(data))
+
+
+def _read(shipment: Shipment, writer_lives: bool) -> Batch | None:
+    """None where the disk does not give it: the other spools must not wait for that."""
+    try:
+        return shipment.reader.read(READ_MAX_BYTES, writer_lives=writer_lives)
+    except OSError as error:
+        shipment.rests_until = time.monotonic() + UNREADABLE_REST_S
+        log.error("a spool cannot be read; trying again", spool=shipment.spool, error=str(error))
+        return None
 
 
 def _left_over(messages: list[dict[str, Any]], outcome: _Outcome) -> list[dict[str, Any]]:
