@@ -69,6 +69,8 @@ def _probe_under_load(ingest: str, live: str) -> tuple[list[float], float]:
     sender.start()
     try:
         time.sleep(WARM_UP_S)
+        if not sent[0]:
+            raise RuntimeError("no load is being sent, so the latency would be that of an idle stack")
         before, started = sent[0], time.monotonic()
         with httpx.Client(headers={"user-agent": UA}) as client:
             waits = [_probe(client, ingest, live, number) for number in range(PROBES)]
@@ -92,10 +94,21 @@ def _probe(client: httpx.Client, ingest: str, live: str, number: int) -> float:
     return time.monotonic() - started
 
 
+def _wait_until_known(client: httpx.Client, ingest: str) -> None:
+    """The ingest reads the catalog every few seconds."""
+    newest = {"site": f"busy{BUSY_SITES - 1}", "kind": "pageview", "url": "https://busy.example/"}
+    deadline = time.monotonic() + GIVE_UP_S
+    while client.post(f"{ingest}/v1/events", json=newest).status_code != 202:
+        if time.monotonic() > deadline:
+            raise TimeoutError("the ingest does not come to know the sites of the load")
+        time.sleep(POLL_S)
+
+
 def _send(ingest: str, stop: threading.Event, sent: list[int]) -> None:
     """Batches at the rate; what was missed is not made up for."""
     number = 0
     with httpx.Client(headers={"user-agent": UA}, timeout=30) as client:
+        _wait_until_known(client, ingest)
         due = time.monotonic()
         while not stop.is_set():
             events = [

@@ -1,0 +1,54 @@
+"""What the documentation names exists, and what exists is documented."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from cli.main import COMMANDS
+from deploy.local.layout import ROOT
+from recount.querying.query import DIMENSIONS, METRICS
+from recount.reasons import Reason
+from recount.settings import Settings
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_exist(page: Path) -> None:
+    text = page.read_text()
+    named = set(re.findall(r"(?:^|[\s`(])\./recount ([a-z][a-z-]+)", text))
+    assert named <= set(COMMANDS)
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"`make ([a-z-]+)`", text)) <= targets
+
+
+def test_every_page_is_found_from_the_readme() -> None:
+    readme = PAGES[0].read_text()
+    assert [page.name for page in PAGES[1:] if f"docs/{page.name}" not in readme] == []
+
+
+def test_every_setting_is_documented() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text()
+    assert [f.name for f in fields(Settings) if f"RECOUNT_{f.name.upper()}" not in text] == []
+
+
+def test_every_refusal_is_documented() -> None:
+    text = (ROOT / "docs" / "ingest.md").read_text()
+    assert [reason.value for reason in Reason if f"`{reason.value}`" not in text] == []
+
+
+def test_every_metric_and_dimension_is_documented() -> None:
+    query = (ROOT / "docs" / "query.md").read_text()
+    assert [name for name in METRICS if f"`{name}`" not in query] == []
+    dimensions = (ROOT / "docs" / "dimensions.md").read_text()
+    assert [name for name in DIMENSIONS if f"`{name}`" not in dimensions] == []
