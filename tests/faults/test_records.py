@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, Message, TopicPartition
 
 from recount import kafka
 from recount.kafka import DEAD, EVENTS, SourcePartition, offset_ranges, source_partitions
-from recount.store.raw import Receipt
+from recount.keys import kafka_partition
 from tests.faults.room import Room, eventually, now_ms
 
 pytestmark = [pytest.mark.faults, pytest.mark.stack, pytest.mark.timeout(600)]
@@ -29,16 +29,21 @@ def test_poison_is_set_aside_and_its_neighbours_are_counted(room: Room) -> None:
     site, mark = room.add_site("poison"), uuid.uuid4().hex
     values = [value for n, poison in enumerate(POISON) for value in (event(site, f"{mark}-{n}"), poison)]
     values.append(event(site, f"{mark}-last"))
-    offsets = produce(room, values)
+    partition = kafka_partition(site, 0, spread=1, partitions=room.settings.kafka_partitions)
+    offsets = produce(room, partition, values)
 
     room.archive()
     assert room.counted(site) == {f"{mark}-{n}": 1 for n in (*range(len(POISON)), "last")}
     room.published[site] = len(POISON) + 1
 
-    named = {o: reason for r in receipts(room, offsets[0]) for o, reason in r.quarantined.items()}
+    named = {
+        o: reason
+        for r in room.place.raw.receipts((EVENTS, partition), offsets[0])
+        for o, reason in r.quarantined.items()
+    }
     expected = {offsets[2 * n + 1]: reason for n, reason in enumerate(POISON.values())}
     assert {o: reason for o, reason in named.items() if o in offsets} == expected
-    assert dead_letters(room, set(expected)) == {
+    assert dead_letters(room, partition, set(expected)) == {
         (o, reason, value) for (o, reason), value in zip(expected.items(), POISON, strict=True)
     }
 
@@ -70,8 +75,8 @@ def event(site: str, event_id: str) -> bytes:
     )
 
 
-def produce(room: Room, values: list[bytes]) -> list[int]:
-    """Straight into partition 0 of `events`; the offsets they got."""
+def produce(room: Room, partition: int, values: list[bytes]) -> list[int]:
+    """Straight into a partition of `events`; the offsets they got."""
     offsets: list[int] = []
 
     def delivered(error: object, message: Message) -> None:
@@ -80,17 +85,13 @@ def produce(room: Room, values: list[bytes]) -> list[int]:
 
     producer = kafka.producer(room.settings)
     for value in values:
-        producer.produce(EVENTS, value, partition=0, on_delivery=delivered)
+        producer.produce(EVENTS, value, partition=partition, on_delivery=delivered)
     assert producer.flush(60) == 0
     return sorted(offsets)
 
 
-def receipts(room: Room, first: int) -> list[Receipt]:
-    return room.place.raw.receipts((EVENTS, 0), first)
-
-
-def dead_letters(room: Room, offsets: set[int]) -> set[tuple[int, str, bytes]]:
-    """(offset, reason, value) of the dead letters about these offsets of partition 0."""
+def dead_letters(room: Room, partition: int, offsets: set[int]) -> set[tuple[int, str, bytes]]:
+    """(offset, reason, value) of the dead letters about these offsets of a partition."""
     (_, end), found = offset_ranges(room.settings, [(DEAD, 0)])[DEAD, 0], set()
     reader = kafka.consumer(room.settings, "fault-test")
     reader.assign([TopicPartition(DEAD, 0, 0)])
@@ -100,7 +101,7 @@ def dead_letters(room: Room, offsets: set[int]) -> set[tuple[int, str, bytes]]:
             at = (message.offset() or 0) + 1
             headers: dict[str, bytes] = dict(cast("Any", message.headers()))
             offset, value = int(headers["offset"]), cast("bytes", message.value()) or b""
-            if headers["partition"] == b"0" and offset in offsets:
+            if int(headers["partition"]) == partition and offset in offsets:
                 found.add((offset, headers["reason"].decode(), value))
     reader.close()
     return found
