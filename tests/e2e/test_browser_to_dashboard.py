@@ -61,7 +61,7 @@ def _add_site(stack: TestStack) -> str:
 def _refusal_of_no_address(stack: TestStack) -> str:
     """Why the door refuses an event without an address: it says so only once it knows the site."""
     answer = httpx.get(stack.urls["ingest"] + "/p.gif", params={"site": SITE, "url": "nowhere"})
-    return answer.headers.get("Recount-Drop", "")
+    return str(answer.headers.get("Recount-Drop", ""))
 
 
 def _visit(chromium: Browser, origin: str) -> None:
