@@ -17,7 +17,7 @@ import psutil
 from deploy.local import health
 from deploy.local.control import Control
 from orchestration.resources import Workplace, open_workplace
-from orchestration.steps.archive_range import ArchivedRange, archive_range
+from orchestration.steps.archive_range import archive_range
 from recount.periods import day_of, hour_of, next_hour
 from recount.settings import Settings
 from recount.store.catalog import Catalog, Site
@@ -43,11 +43,12 @@ def eventually(condition: Callable[[], object], what: str, within_s: float = PAT
 
 @dataclass
 class Room:
-    """`published`: how many pageviews each site should show in the end."""
+    """`published`: how many pageviews each site should show in the end. `archived`: generations by hour."""
 
     stack: TestStack
     began: str = field(default_factory=lambda: hour_of(now_ms()))
     published: dict[str, int] = field(default_factory=dict)
+    archived: dict[str, str] = field(default_factory=dict)
 
     @property
     def settings(self) -> Settings:
@@ -131,24 +132,22 @@ class Room:
             hours.append(next_hour(hours[-1]))
         return hours
 
-    def archive(self) -> ArchivedRange:
+    def archive(self) -> None:
         """Take the cut as `publish-open` does, and archive; nothing may be pending, missing or lost."""
         found = archive_range(self.place, self.hours(), "faults", open_hour=True)
         assert not found.cut.pending
         assert found.proof.complete
         assert not found.proof.holes
         assert not found.lost
-        return found
+        self.archived |= {hour: archived.info.generation for hour, archived in found.hours.items()}
 
     def counted(self, site: str) -> Counter[str]:
-        """How often each event id of a site is in the newest archive of these hours."""
+        """How often each event id of a site is in what was archived last of these hours."""
         archive = self.place.archive
         ids: Counter[str] = Counter()
-        for hour in self.hours():
-            info = archive.newest(hour)
-            if info is not None:
-                rows = archive.read_events(hour, info.generation, columns=["site", "id"], sites=[site])
-                ids.update(rows["id"].to_list())
+        for hour, generation in self.archived.items():
+            rows = archive.read_events(hour, generation, columns=["site", "id"], sites=[site])
+            ids.update(rows["id"].to_list())
         return ids
 
     def check(self, load: Load) -> None:
