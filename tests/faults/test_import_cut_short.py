@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local.layout import ROOT
+from deploy.local.supervise import python_path
 from recount.kafka import IMPORTS, offset_ranges, source_partitions
 from tests.faults.load import AGENT
 from tests.faults.room import Room, eventually
@@ -47,7 +48,7 @@ def start(room: Room, log: Path, site: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "cli", "import", "access-log", str(log), "--site", site],
         cwd=ROOT,
-        env={**os.environ, **room.stack.manifest.env, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, **room.stack.manifest.env, "PYTHONPATH": os.pathsep.join(python_path())},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

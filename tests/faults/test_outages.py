@@ -15,6 +15,7 @@ import pytest
 
 from cli.dagster_client import DagsterClient
 from deploy.local.layout import ROOT
+from deploy.local.supervise import python_path
 from orchestration.jobs import PUBLISH_OPEN_JOB
 from orchestration.partitions import range_tags
 from recount.store.manifests import Manifests
@@ -82,7 +83,7 @@ def test_dynamodb_away_under_load(room: Room) -> None:
 def small_ingest(room: Room) -> Iterator[str]:
     """A second door with a small spool, on the same spool folder, so that the stack's shipper empties it."""
     port = free_port()
-    env = {**os.environ, **room.stack.manifest.env, "PYTHONPATH": str(ROOT)}
+    env = {**os.environ, **room.stack.manifest.env, "PYTHONPATH": os.pathsep.join(python_path())}
     env |= {"RECOUNT_INGEST_PORT": str(port), "RECOUNT_SPOOL_MAX_BYTES": str(SMALL_SPOOL_BYTES)}
     process = subprocess.Popen([sys.executable, "-m", "edge.ingest"], env=env, cwd=ROOT)
     url = f"http://127.0.0.1:{port}"
