@@ -23,7 +23,7 @@ from recount.store.archive import Archive, ArchiveInfo
 from recount.store.catalog import Site
 from recount.store.provenance import ArchiveSource, Provenance
 
-PARALLEL_MIN_EVENTS: Final = 400_000  # below, starting processes costs more than they save
+PARALLEL_MIN_EVENTS: Final = 8_000_000  # below, handing rollups between processes costs more than it saves
 TASK_MAX_EVENTS: Final = (
     100_000  # of hours folded together: one call of the fold costs as much as 20,000 events
 )
