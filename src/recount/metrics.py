@@ -35,7 +35,6 @@ SPOOL_QUARANTINED: Final = Spec(
 SPOOL_MISSING: Final = Spec(
     "recount_spool_missing_total", "Sequence numbers that a spool should hold and does not", ()
 )
-IMPORT_EVENTS: Final = Spec("recount_import_events_total", "Events taken by the import door", ())
 EVENT_SOURCE_RECORDS: Final = Spec(
     "recount_event_source_records_total", "Records handed to a Lambda", ("function", "outcome")
 )
