@@ -10,7 +10,7 @@ from deploy.local.preflight import port_is_free
 from recount.errors import SetupError
 from recount.settings import Settings
 
-BLOCK_PORTS: Final = 80
+BLOCK_PORTS: Final = 100
 # Below the range from which the kernel takes ports for outgoing connections.
 FIRST_PORT: Final = 15_000
 LAST_PORT: Final = 32_000
@@ -33,6 +33,13 @@ def free_settings(state: Path) -> Settings:
         shipper_port=base + 66,
         store_batches_port=base + 67,
         publish_metrics_port=base + 68,
+        front_port=base + 69,
+        front_admin_port=base + 70,
+        consul=f"http://{host}:{base + 71}",  # and its server and gossip ports on the next two
+        consul_dns=f"{host}:{base + 74}",
+        autoscaler_port=base + 75,
+        traefik_port=base + 80,
+        traefik_admin_port=base + 90,
     )
 
 

@@ -39,6 +39,16 @@ class Settings:
     publish_metrics_port: int = 8072
     front_url: str = ""  # what visitors' browsers reach; empty: the first ingest instance
 
+    front_port: int = 8000  # HAProxy, the one address of a deployment
+    front_admin_port: int = 8404  # its statistics and metrics
+    front_certificate: str = ""  # a PEM file with certificate and key; empty: plain HTTP
+    traefik_port: int = 8090
+    traefik_admin_port: int = 8390  # its API, ping and metrics
+    consul: str = "http://127.0.0.1:8500"  # the agent of this host
+    consul_dns: str = "127.0.0.1:8600"
+    autoscaler_port: int = 8073
+    drain_s: int = 3  # how long a stopping instance serves on after it has left the directory
+
     trusted_proxies: str = ""  # comma-separated addresses or networks whose X-Forwarded-For counts
     spool_max_bytes: int = 2 * 1024**3
     spool_fsync: str = "none"  # none | group: whether 202 waits for the disk, see docs/ingest.md
