@@ -24,6 +24,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "status": Entry("cli.stack:status", "Show parts, health, ports, consumer lag, newest published hour."),
     "logs": Entry("cli.stack:logs", "Show what the parts log."),
     "scale": Entry("cli.stack:scale", "Set how many instances of a part run."),
+    "restart": Entry("cli.stack:restart", "Start a part afresh, with the code of now."),
     "env": Entry("cli.stack:env", "Print the settings of the stack as shell variables."),
     "clean-data": Entry("cli.stack:clean_data", "Stop everything and delete all data (asks first)."),
     "sites": Entry("cli.sites:sites", "Add and list sites."),

@@ -160,6 +160,18 @@ def scale(part: str, instances: int) -> None:
 
 
 @click.command()
+@click.argument("part", type=click.Choice(ALL_PARTS))
+def restart(part: str) -> None:
+    """Start PART afresh, with the code of now.
+
+    After a change of the definitions of Dagster: `recount restart dagster-code`.
+    """
+    console = Console()
+    with Shown(console) as shown:
+        Stack(_manifest(), shown).restart(part)
+
+
+@click.command()
 def env() -> None:
     """Print the settings of the stack as shell variables: eval "$(recount env)"."""
     for name, value in _manifest().env.items():

@@ -10,7 +10,7 @@ from orchestration.resources import workplace_resource
 
 @dg.definitions
 def definitions() -> dg.Definitions:
-    """Loaded by the code server (`dagster code-server start -m orchestration.definitions`)."""
+    """Loaded by the code server (`dagster api grpc -m orchestration.definitions`)."""
     return dg.Definitions(
         assets=[
             *external.external_assets(),

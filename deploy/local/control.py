@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import subprocess
 import sys
 import time
@@ -88,6 +89,10 @@ class Control:
         """Set how many instances of a part run; it is done when the call returns."""
         self._call("set", name=part, options={"numprocesses": instances}, waiting=True)
 
+    def restart(self, part: str) -> None:
+        """Stop every instance of a part and start it again; the call returns when the new ones run."""
+        self._call("restart", name=part, waiting=True, timeout_s=STOP_WITHIN_S + ANSWER_WITHIN_S)
+
     def stop(self, parts: Sequence[str]) -> None:
         """Stop these parts together: SIGTERM, then SIGKILL."""
         names = "^(" + "|".join(parts) + ")$"
@@ -123,8 +128,8 @@ class Control:
             time.sleep(0.1)
 
     def _ask(self, command: str, timeout_s: float, properties: dict[str, object]) -> dict[str, Any]:
-        if not Path(self._layout.control.removeprefix("ipc://")).exists():
-            raise NotRunning("the stack is not running")
+        if not listens(Path(self._layout.control.removeprefix("ipc://"))):
+            raise NotRunning("the stack is not running; start it with `make up`")
         client = CircusClient(endpoint=self._layout.control, timeout=timeout_s)
         try:
             answer: dict[str, Any] = client.send_message(command, **properties)
@@ -133,6 +138,17 @@ class Control:
         finally:
             client.stop()
         return answer
+
+
+def listens(path: Path) -> bool:
+    """Whether somebody listens on a socket: its file stays when a supervisor has gone, and asking costs
+    the whole time for an answer."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
 
 
 def log_tail(path: Path, start: int = 0) -> str:

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-import jpype
-
 from deploy.local import jars
 from deploy.local.java import find_java
 from deploy.local.layout import Layout, cache_folder
@@ -35,6 +33,8 @@ def port_of(settings: Settings) -> int:
 
 def start(settings: Settings, data: Path) -> object:
     """The running server (a Java object with `stop()`)."""
+    import jpype  # and numpy with it, which who only asks for the port need not load
+
     paths = jars.files("dynamodb", cache_folder())
     natives = str(paths[0].parent)
     jpype.startJVM(
@@ -70,6 +70,13 @@ def main() -> None:
     server = start(settings, data)
     stopped.wait()
     server.stop()  # type: ignore[attr-defined]
+    _exit()
+
+
+def _exit() -> None:
+    """Also ends the threads that the server leaves behind."""
+    import jpype
+
     jpype.java.lang.System.exit(0)
 
 

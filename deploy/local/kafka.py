@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from deploy.local import jars
-from deploy.local.java import find_java
+from deploy.local.java import class_archive_options, find_java
 from deploy.local.layout import Layout, cache_folder
 from recount.errors import SetupError
 from recount.settings import Settings
@@ -76,11 +76,12 @@ def main() -> None:
     config, data = folder / "server.properties", folder / "data"
     config.write_text("".join(f"{key}={value}\n" for key, value in properties(settings, data).items()))
     java = find_java()
-    command = [str(java.binary), *JVM, *LOGGING, "-cp", jars.class_path(jars.files("kafka", cache_folder()))]
+    options = [*JVM, *LOGGING, "-cp", jars.class_path(jars.files("kafka", cache_folder()))]
     if not (data / "meta.properties").exists():
-        _format(command, config)
+        _format([str(java.binary), *options], config)
     os.chdir(folder)
-    os.execv(command[0], [*command, "kafka.Kafka", str(config)])
+    classes = class_archive_options(java, "kafka", cache_folder())
+    os.execv(java.binary, [str(java.binary), *classes, *options, "kafka.Kafka", str(config)])
 
 
 def _format(command: list[str], config: Path) -> None:

@@ -136,7 +136,7 @@ def _dagster(settings: Settings) -> list[Part]:
         Part(
             name="dagster-code",
             module=(
-                "dagster", "code-server", "start", "-m", "orchestration.definitions",
+                "dagster", "api", "grpc", "-m", "orchestration.definitions",
                 "-h", settings.host, "-p", code,
             ),
             probe=Probe.GRPC,
@@ -146,8 +146,8 @@ def _dagster(settings: Settings) -> list[Part]:
         ),
         Part(
             name="dagster-webserver",
-            module=("dagster_webserver", "-h", settings.host, "-p", web, *workspace),
-            after=("dagster-code",),
+            module=("deploy.local.dagster", "webserver", "-h", settings.host, "-p", web, *workspace),
+            beside=("dagster-code",),
             probe=Probe.DAGSTER_WEB,
             port=settings.dagster_port,
             port_setting="RECOUNT_DAGSTER_PORT",
@@ -155,9 +155,8 @@ def _dagster(settings: Settings) -> list[Part]:
         ),
         Part(
             name="dagster-daemon",
-            module=("dagster._daemon", "run", *workspace),
-            after=("dagster-code",),
-            beside=("dagster-webserver",),  # which knows whether the daemon is well
+            module=("deploy.local.dagster", "daemon", "run", *workspace),
+            beside=("dagster-code", "dagster-webserver"),  # which knows whether the daemon is well
             probe=Probe.DAGSTER_DAEMON,
             port=None,
             port_setting="",

@@ -15,7 +15,6 @@ from deploy.local.control import Control, Running, log_tail
 from deploy.local.layout import Layout, Manifest, cache_folder, load_manifest
 from deploy.local.parts import PREPARED, PREPARED_FROM, Part, all_parts
 from deploy.local.preflight import preflight
-from deploy.local.prepare import prepare
 from recount.errors import SetupError
 
 ASK_EVERY_S: Final = 0.3
@@ -102,6 +101,15 @@ class Stack:
             self.control.quit()
             return True
 
+    def restart(self, name: str) -> None:
+        """Start a part afresh, with the code and files of now, and wait for its health.
+
+        Raises NotRunning where the stack does not run, SetupError where the part does not come back.
+        """
+        with _one_at_a_time(self.layout):
+            self.control.restart(name)
+            self._start([part for part in self.parts if part.name == name])
+
     def scale(self, part: str, instances: int) -> None:
         """Set how many instances of a part run, now and at the next start. Raises NotRunning."""
         self.control.scale(part, instances)
@@ -121,7 +129,7 @@ class Stack:
         self._began = time.monotonic()
         self._pids.clear()
         waiting, starting = list(wanted), list[Part]()
-        done: set[str] = set()
+        done = {part.name for part in self.parts} - {part.name for part in wanted}  # they run
         preparing: Future[None] | None = None
         with ThreadPoolExecutor(max_workers=len(wanted) + 1) as pool:
             while waiting or starting:
@@ -140,6 +148,8 @@ class Stack:
     def _prepare(self, waiting: Sequence[Part]) -> None:
         if any(PREPARED in part.after for part in waiting):
             self._report.step("Preparing topics, tables and the site demo")
+            from deploy.local.prepare import prepare  # and the clients of all stores: loaded while they start
+
             prepare(self.settings)
 
     def _ask_to_start(self, parts: Sequence[Part]) -> Sequence[Part]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from dataclasses import fields
@@ -11,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from deploy.local import kafka
-from deploy.local.control import log_tail
-from deploy.local.java import Java, probe
+from deploy.local.control import listens, log_tail
+from deploy.local.java import Java, class_archive_options, probe
 from deploy.local.layout import (
     ROOT,
     SOCKET_PATH_MAX_BYTES,
@@ -55,6 +56,17 @@ def test_commands_find_the_settings_that_the_stack_was_started_with(tmp_path: Pa
 
 def test_the_state_folder_lies_in_the_working_copy_wherever_one_stands() -> None:
     assert local_settings({}).state == ROOT / ".recount"
+
+
+def test_the_socket_of_a_supervisor_that_is_gone_is_no_listener(tmp_path: Path) -> None:
+    path = tmp_path / "control"
+    assert not listens(path)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+        assert listens(path)
+    assert path.exists()
+    assert not listens(path)
 
 
 def test_socket_paths_stay_within_what_the_kernel_takes(tmp_path: Path) -> None:
@@ -109,6 +121,22 @@ def test_old_and_new_version_numbers_are_read(tmp_path: Path) -> None:
         script.write_text(f"#!/bin/sh\nprintf '{said}' >&2\n")
         script.chmod(0o755)
         assert probe(script) == Java(Path("/opt/java"), version)
+
+
+def test_a_class_archive_is_written_once_and_then_used(tmp_path: Path) -> None:
+    (tmp_path / "java").mkdir()
+    archive = tmp_path / "java" / "kafka-17.jsa"
+    java = Java(Path("/opt/java"), 17)
+    assert class_archive_options(java, "kafka", tmp_path) == (
+        f"-XX:ArchiveClassesAtExit={archive}.{os.getpid()}",
+    )
+    running = archive.with_name(f"{archive.name}.{os.getpid()}")
+    running.touch()
+    assert class_archive_options(java, "kafka", tmp_path)[0].startswith("-XX:ArchiveClassesAtExit")
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    running.rename(archive.with_name(f"{archive.name}.{ended.pid}"))
+    assert class_archive_options(java, "kafka", tmp_path) == (f"-XX:SharedArchiveFile={archive}",)
 
 
 def test_the_end_of_a_log_is_shown_without_stack_frames_and_without_older_starts(tmp_path: Path) -> None:
