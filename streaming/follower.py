@@ -90,6 +90,11 @@ class Follower:
         return frozenset(self._progress)
 
     @property
+    def whole(self) -> frozenset[int]:
+        """The partitions read to where their topic ended at their assignment."""
+        return frozenset(n for n, progress in list(self._progress.items()) if progress.caught_up)
+
+    @property
     def ready(self) -> bool:
         """Joined the group, and read what was in the topic then."""
         return self._assigned and all(p.caught_up for p in list(self._progress.values()))

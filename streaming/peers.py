@@ -11,6 +11,7 @@ import structlog
 
 from recount.counting.rollup import Rollup
 from recount.discovery import Directory, Instance
+from recount.errors import Unavailable
 from recount.store.segment_wire import Segment
 from recount.store.segments import decode
 
@@ -24,7 +25,7 @@ log = structlog.get_logger("live")
 
 @dataclass(frozen=True)
 class Heard:
-    """What the others said: their rollups, the partitions those hold, and the oldest of their moments."""
+    """What the others said: rollups, the partitions whole in them, and the oldest of their moments."""
 
     rollups: list[Rollup]
     partitions: frozenset[int]
@@ -32,7 +33,11 @@ class Heard:
 
 
 class Peers:
-    """Asks the owners of partitions, as the directory names them. Who does not answer is left out."""
+    """Asks the owners of partitions, as the directory names them. Who does not answer is left out.
+
+    Each partition is asked of one owner only: while partitions change hands two may claim one, and both
+    counted would be too much.
+    """
 
     def __init__(self, directory: Directory, own_id: str, client: httpx.Client) -> None:
         self._directory = directory
@@ -43,9 +48,8 @@ class Peers:
         """The rollups of a site from the owners of these partitions; `query` as for `/rollup`."""
         answers = [
             answer
-            for instance in self._directory.instances(SERVICE)
-            if instance.id != self._own_id and owned_by(instance) & set(partitions)
-            if (answer := self._fetch(instance, site, query)) is not None
+            for instance, owned in self._owners(partitions)
+            if (answer := self._fetch(instance, site, query | {"partitions": join(owned)})) is not None
         ]
         moments = [int(answer.headers[AS_OF]) for answer in answers]
         return Heard(
@@ -53,6 +57,20 @@ class Peers:
             frozenset(n for answer in answers for n in numbers(answer.headers[SERVED])),
             min(moments, default=None),
         )
+
+    def _owners(self, partitions: Collection[int]) -> list[tuple[Instance, set[int]]]:
+        left, owners = set(partitions), list[tuple[Instance, set[int]]]()
+        try:
+            instances = self._directory.instances(SERVICE)
+        except Unavailable as error:
+            log.warning("directory_unavailable", error=str(error))
+            return []
+        for instance in instances:
+            owned = owned_by(instance) & left
+            if owned and instance.id != self._own_id:
+                owners.append((instance, owned))
+                left -= owned
+        return owners
 
     def _fetch(self, instance: Instance, site: str, query: dict[str, str]) -> httpx.Response | None:
         url = f"{instance.url}/v1/live/{site}/rollup"
@@ -71,3 +89,7 @@ def owned_by(instance: Instance) -> set[int]:
 
 def numbers(text: str) -> list[int]:
     return [int(part) for part in text.split(",") if part]
+
+
+def join(partitions: Collection[int]) -> str:
+    return ",".join(map(str, sorted(partitions)))

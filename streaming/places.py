@@ -19,8 +19,8 @@ SEPARATOR: Final = "#"  # no site id has it
 
 
 def partitions_of(site: Site, partitions: int) -> frozenset[int]:
-    """The partitions that can hold events of a site."""
-    return frozenset((site_hash(site.id) + n) % partitions for n in range(min(site.spread, partitions)))
+    """The partitions that can hold events of a site, those of an earlier, wider spread included."""
+    return frozenset((site_hash(site.id) + n) % partitions for n in range(min(site.reach, partitions)))
 
 
 def places_of(site: str, partitions: Collection[int]) -> list[str]:

@@ -19,7 +19,7 @@ from granian.server.embed import Server
 
 from recount.metrics import LIVE_STREAMS, Metrics
 from streaming.answers import MINUTES_DEFAULT
-from streaming.views import Snapshot, Views
+from streaming.views import Asked, Snapshot, Views
 from streaming.web import PREFIX
 
 STREAMS_MAX: Final = 2_000
@@ -99,7 +99,7 @@ class Service:
         minutes = int(query.get("minutes", [str(MINUTES_DEFAULT)])[0])
         if site is None:
             return None
-        return self._views.snapshot(site, minutes, local=query.get("local") == ["1"])
+        return self._views.snapshot(site, minutes, Asked(local=query.get("local") == ["1"]))
 
     async def _in_thread(self, work: Callable[..., Any], *given: object) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work, *given)

@@ -31,6 +31,9 @@ class Reading(Protocol):
     def partitions(self) -> frozenset[int]: ...
 
     @property
+    def whole(self) -> frozenset[int]: ...
+
+    @property
     def ready(self) -> bool: ...
 
     @property
@@ -42,12 +45,23 @@ class Reading(Protocol):
 
 @dataclass(frozen=True)
 class Known:
-    """A site's rollup, whether every partition of the site is in it, and up to which moment."""
+    """A site's rollup, whether all that was asked for is in it, up to when, and what is whole in it."""
 
     rollup: Rollup
     complete: bool
     as_of_ms: int
     partitions: frozenset[int]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Whose numbers are wanted: everybody's, or only this instance's (of these partitions)."""
+
+    local: bool = False
+    partitions: frozenset[int] | None = None
+
+
+EVERYBODY: Final = Asked()
 
 
 @dataclass(frozen=True)
@@ -80,7 +94,7 @@ class Views:
         self._partitions = partitions
         self._now_ms = now_ms
         self._lock = threading.Lock()
-        self._snapshots: OrderedDict[tuple[str, int, bool], tuple[float, Snapshot]] = OrderedDict()
+        self._snapshots: OrderedDict[tuple[str, int, Asked], tuple[float, Snapshot]] = OrderedDict()
 
     def site(self, site_id: str) -> Site | None:
         return self._sites.get(site_id)
@@ -89,14 +103,14 @@ class Views:
     def covered_hours(self) -> list[str]:
         return covered_hours(self._reading.horizon_ms, self._now_ms())
 
-    def snapshot(self, site: Site, minutes: int, *, local: bool = False) -> Snapshot:
+    def snapshot(self, site: Site, minutes: int, asked: Asked = EVERYBODY) -> Snapshot:
         """The answer of `/v1/live/<site>`."""
-        key = (site.id, minutes, local)
+        key = (site.id, minutes, asked)
         with self._lock:
             made_at, kept = self._snapshots.get(key, (float("-inf"), None))
         if kept is not None and time.monotonic() - made_at < SNAPSHOT_S:
             return kept
-        fresh = self._make(site, minutes, local)
+        fresh = self._make(site, minutes, asked)
         with self._lock:
             self._snapshots[key] = (time.monotonic(), fresh)
             self._snapshots.move_to_end(key)
@@ -104,35 +118,41 @@ class Views:
                 self._snapshots.popitem(last=False)
         return fresh
 
-    def since(self, site: Site, from_ms: int, *, local: bool) -> Known:
+    def since(self, site: Site, from_ms: int, asked: Asked = EVERYBODY) -> Known:
         """The rollup of a site from a bucket on."""
-        return self._known(site, from_ms, local, {"since": str(from_ms)})
+        return self._known(site, from_ms, asked, {"since": str(from_ms)})
 
-    def hours(self, site: Site, hours: Sequence[str], *, local: bool) -> Known:
+    def hours(self, site: Site, hours: Sequence[str], asked: Asked = EVERYBODY) -> Known:
         """The rollup of whole hours, in the buckets of the archive; hours not covered are left out."""
         wanted = sorted(set(hours) & set(self.covered_hours))
         if not wanted:
             return Known(merge([]), True, self._reading.as_of_ms, frozenset())
-        known = self._known(site, hour_start_ms(wanted[0]), local, {"hours": ",".join(wanted)})
+        known = self._known(site, hour_start_ms(wanted[0]), asked, {"hours": ",".join(wanted)})
         rollup = by_hours(known.rollup, wanted, off_the_hour(site.timezone, hour_start_ms(wanted[0])))
         return Known(rollup, known.complete, known.as_of_ms, known.partitions)
 
-    def _known(self, site: Site, from_ms: int, local: bool, query: dict[str, str]) -> Known:
+    def _known(self, site: Site, from_ms: int, asked: Asked, query: dict[str, str]) -> Known:
         homes = partitions_of(site, self._partitions)
-        own = homes & self._reading.partitions
+        wanted = homes if asked.partitions is None else homes & asked.partitions
+        own = wanted & self._reading.partitions
+        whole = own & self._reading.whole
+        as_of_ms = self._reading.as_of_ms
         rollups = [self._state.of_site(site.id, places_of(site.id, own), from_ms)]
-        as_of_ms, found = self._reading.as_of_ms, own
-        if homes - own and not local:
-            heard = self._peers.ask(site.id, homes - own, query)
+        # A partition that was taken away meanwhile may be missing from what was just read.
+        whole &= self._reading.whole
+        if asked.local:
+            complete = whole == own and self._reading.ready if asked.partitions is None else whole == wanted
+            return Known(merge(rollups), complete, as_of_ms, whole)
+        if wanted - own:
+            heard = self._peers.ask(site.id, wanted - own, query)
             rollups += heard.rollups
-            found |= heard.partitions & homes
+            whole |= heard.partitions & (wanted - own)
             as_of_ms = min(as_of_ms, heard.as_of_ms or as_of_ms)
-        complete = self._reading.ready and (local or found == homes)
-        return Known(merge(rollups), complete, as_of_ms, found)
+        return Known(merge(rollups), whole == wanted, as_of_ms, whole)
 
-    def _make(self, site: Site, minutes: int, local: bool) -> Snapshot:
+    def _make(self, site: Site, minutes: int, asked: Asked) -> Snapshot:
         window = Window(self._now_ms(), minutes)
-        known = self.since(site, window.from_ms, local=local)
+        known = self.since(site, window.from_ms, asked)
         fields: Answer = {
             "published_until": self._published_until(),
             "complete": known.complete,

@@ -16,8 +16,8 @@ from recount.periods import HOUR_FORMAT
 from recount.store.catalog import Site
 from recount.store.segments import encode
 from streaming.answers import MINUTES_DEFAULT
-from streaming.peers import AS_OF, SERVED
-from streaming.views import Known, Views
+from streaming.peers import AS_OF, SERVED, join
+from streaming.views import Asked, Known, Views
 
 HOURS_COVERED: Final = "Recount-Hours"
 COMPLETE: Final = "Recount-Complete"
@@ -44,9 +44,7 @@ def create_app(views: Views, ready: Callable[[], bool], metrics: Metrics, *, min
     def live(site_id: str) -> Response:
         site = site_of(site_id)
         minutes = _number("minutes", MINUTES_DEFAULT, 1, minutes_max)
-        return _uncached(
-            Response(views.snapshot(site, minutes, local=_local()).body, mimetype="application/json")
-        )
+        return _uncached(Response(views.snapshot(site, minutes, _asked()).body, mimetype="application/json"))
 
     app.add_url_rule(f"{PREFIX}<site_id>", view_func=live)
     # A question that can be answered here opens a stream in the service.
@@ -56,9 +54,9 @@ def create_app(views: Views, ready: Callable[[], bool], metrics: Metrics, *, min
     def rollup(site_id: str) -> Response:
         site = site_of(site_id)
         if "since" in request.args:
-            known = views.since(site, _number("since", 0, 0, 2**53), local=_local())
+            known = views.since(site, _number("since", 0, 0, 2**53), _asked())
         else:
-            known = views.hours(site, _hours(), local=_local())
+            known = views.hours(site, _hours(), _asked())
         return _rollup(known, views.covered_hours)
 
     @app.get("/healthz")
@@ -82,7 +80,7 @@ def create_app(views: Views, ready: Callable[[], bool], metrics: Metrics, *, min
 def _rollup(known: Known, covered: Sequence[str]) -> Response:
     answer = Response(encode(known.rollup).to_bytes(), mimetype="application/octet-stream")
     answer.headers[AS_OF] = str(known.as_of_ms)
-    answer.headers[SERVED] = ",".join(map(str, sorted(known.partitions)))
+    answer.headers[SERVED] = join(known.partitions)
     answer.headers[COMPLETE] = "1" if known.complete else "0"
     answer.headers[HOURS_COVERED] = ",".join(covered)
     return _uncached(answer)
@@ -93,8 +91,13 @@ def _uncached(answer: Response) -> Response:
     return answer
 
 
-def _local() -> bool:
-    return request.args.get("local") == "1"
+def _asked() -> Asked:
+    named = request.args.get("partitions")
+    if named is None:
+        return Asked(local=request.args.get("local") == "1")
+    if not all(n.isascii() and n.isdigit() and len(n) <= 6 for n in named.split(",")):
+        raise InvalidInput("partitions are numbers, as in ?partitions=0,3", field="partitions")
+    return Asked(local=True, partitions=frozenset(map(int, named.split(","))))
 
 
 def _number(name: str, default: int, least: int, most: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -88,3 +89,20 @@ def test_a_visitor_is_the_same_only_with_the_same_salt_site_address_and_agent() 
     }
     assert len(hashes) == 16
     assert visitor_hash(b"a" * 32, "x", "192.0.2.1", "one") in hashes
+
+
+def test_a_narrower_spread_does_not_forget_where_older_events_lie() -> None:
+    catalog = Catalog(MemoryTable())
+    catalog.add(replace(SITE, spread=4))
+    catalog.update(replace(SITE, spread=2))
+    catalog.update(SITE)
+    found = catalog.get("shop")
+    assert found is not None
+    assert (found.spread, found.reach) == (1, 4)
+
+
+def test_a_salt_asked_for_by_many_at_once_is_one() -> None:
+    salts = Salts(MemoryTable())
+    with ThreadPoolExecutor(16) as pool:
+        found = set(pool.map(lambda _: salts.of("shop", "2026-11-23"), range(64)))
+    assert len(found) == 1

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import secrets
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -55,6 +55,7 @@ class Site:
     identity: Identity = "daily_hash"
     do_not_track: DoNotTrack = "respect"
     spread: int = 1
+    widest_spread: int = 0  # of all that it had before: events of that time still lie there
     only_own_hostnames: bool = False
     redaction: Redaction = field(default_factory=Redaction)
     goals: tuple[Goal, ...] = ()
@@ -66,6 +67,11 @@ class Site:
         """Links from these are not referrers."""
         names = {self.domain, *self.hostnames}
         return frozenset(names | {f"www.{n}" for n in names if not n.startswith("www.")})
+
+    @property
+    def reach(self) -> int:
+        """Over how many Kafka partitions its events lie, those of earlier spreads included."""
+        return max(self.spread, self.widest_spread)
 
 
 def validate(site: Site) -> None:
@@ -98,8 +104,11 @@ class Catalog:
             raise Conflict(f"site {site.id!r} exists already") from None
 
     def update(self, site: Site) -> None:
+        """Write a site anew; how far it was spread before is kept."""
         validate(site)
-        self._table.put(_item(site))
+        before = self.get(site.id)
+        reach = max(site.reach, before.reach if before else 0)
+        self._table.put(_item(replace(site, widest_spread=reach)))
 
     def get(self, site_id: str) -> Site | None:
         item = self._table.get((SITES, site_id), consistent=True)

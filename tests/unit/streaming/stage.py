@@ -65,9 +65,17 @@ class Read:
     """Stands for the consumer."""
 
     partitions: frozenset[int] = frozenset(range(PARTITIONS))
-    ready: bool = True
+    unread: frozenset[int] = frozenset()
     horizon_ms: int = TS - HOUR_MS
     as_of_ms: int = NOW
+
+    @property
+    def whole(self) -> frozenset[int]:
+        return self.partitions - self.unread
+
+    @property
+    def ready(self) -> bool:
+        return not self.unread
 
 
 @dataclass
@@ -79,7 +87,8 @@ class Stage:
     read: Read = field(default_factory=Read)
 
     def __post_init__(self) -> None:
-        self.sites = SitesCache(lambda: SITES)
+        self.catalog = dict(SITES)
+        self.sites = SitesCache(lambda: self.catalog)
         self.state = LiveState()
         self.pipeline = Pipeline(self.state, self.sites)
         self.directory = FileDirectory(self.folder)

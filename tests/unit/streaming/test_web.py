@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 
@@ -93,11 +94,11 @@ def test_a_question_that_makes_no_sense_is_told_why(tmp_path: Path, query: str, 
 
 
 def test_health_and_readiness(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, read=Read(ready=False))
+    stage = Stage(tmp_path, read=Read(unread=frozenset(range(PARTITIONS))))
     assert stage.http.get("/healthz").status_code == 200
     assert stage.http.get("/readyz").status_code == 503
     assert stage.answer()["complete"] is False
-    stage.read.ready = True
+    stage.read.unread = frozenset()
     assert stage.http.get("/readyz").status_code == 200
     assert stage.http.get("/metrics").status_code == 200
     assert stage.http.get("/nothing").status_code == 404
@@ -173,3 +174,57 @@ def test_an_answer_without_an_owner_says_so(pair: tuple[Stage, Stage]) -> None:
     answer = pair[0].answer("wide")
     assert answer["complete"] is False
     assert 0 < visitors(answer) < 9
+
+
+def test_an_owner_that_still_reads_its_part_again_makes_the_answer_incomplete(
+    pair: tuple[Stage, Stage],
+) -> None:
+    first, second = pair
+    fill(first)
+    second.read.unread = second.read.partitions
+    answer = first.answer("wide")
+    assert answer["complete"] is False
+    assert 0 < visitors(answer) < 9
+    _, headers = rollup(first, f"hours={HOUR}", "wide")
+    assert headers["Recount-Complete"] == "0"
+    assert frozenset(map(int, headers["Recount-Partitions"].split(","))) <= first.read.partitions
+    assert first.answer()["complete"] is True, "its owner has read all of it"
+
+
+def test_what_two_claim_while_it_changes_hands_is_counted_once(pair: tuple[Stage, Stage]) -> None:
+    first, second = pair
+    second.read.partitions = frozenset(range(PARTITIONS))  # it has taken over before the first one knows
+    for stage in pair:
+        fill(stage)
+    answer = first.answer("wide")
+    assert (visitors(answer), answer["complete"]) == (9, True)
+    totals = answer["totals"]
+    assert isinstance(totals, dict)
+    assert totals["pageviews"] == 9
+
+
+def test_two_others_that_claim_the_same_are_not_both_asked(pair: tuple[Stage, Stage]) -> None:
+    first, _ = pair
+    for stage in pair:
+        fill(stage)
+    (entry,) = first.directory.instances("live")
+    first.directory.register(replace(entry, id="its-former-name"))
+    answer = first.answer("wide")
+    totals = answer["totals"]
+    assert isinstance(totals, dict)
+    assert (totals["pageviews"], answer["complete"]) == (9, True)
+
+
+@pytest.mark.parametrize("named", ["", "x", "1,,2", "-1", "1234567"])
+def test_partitions_are_numbers(tmp_path: Path, named: str) -> None:
+    answer = Stage(tmp_path).http.get(f"/v1/live/demo/rollup?since=0&partitions={named}")
+    assert (answer.status_code, answer.get_json(force=True)["field"]) == (400, "partitions")
+
+
+def test_events_from_before_a_narrower_spread_stay_in_the_answer(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    fill(stage)
+    narrowed = replace(SITES["wide"], spread=1, widest_spread=3)
+    stage.catalog["wide"] = narrowed
+    assert partitions_of(narrowed, PARTITIONS) == partitions_of(SITES["wide"], PARTITIONS)
+    assert visitors(stage.answer("wide")) == 9
