@@ -67,6 +67,13 @@ class Shown:
         if self._live:
             self._move(part, f"{part}: {why}")
 
+    def scaling(self, part: str, how_far: str) -> None:
+        if self._live:
+            self._move(part, how_far)
+        elif how_far not in self._said:
+            self._said.add(how_far)
+            self._console.print(how_far, highlight=False)
+
     def healthy(self, part: str, after_s: float) -> None:
         if part in self._tasks:
             self._progress.remove_task(self._tasks.pop(part))
@@ -154,8 +161,13 @@ def logs(parts: Sequence[str], follow: bool, lines: int) -> None:
 @click.argument("part", type=click.Choice(SCALABLE))
 @click.argument("instances", type=click.IntRange(1, 20))
 def scale(part: str, instances: int) -> None:
-    """Run INSTANCES instances of PART, each on a port of its own, without stopping the others."""
-    Stack(_manifest()).scale(part, instances)
+    """Run INSTANCES instances of PART, each on a port of its own, without stopping the others.
+
+    An ingest instance is stopped when its spool is empty: while Kafka is away that waits. Whoever is
+    interrupted leaves it to the autoscaler.
+    """
+    with Shown(Console()) as shown:
+        Stack(_manifest(), shown).scale(part, instances)
     click.echo(f"{part}: {instances} instance{'s' if instances > 1 else ''}")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Final
 
 from flask import Flask, Response, jsonify, request
@@ -11,7 +13,7 @@ from edge.bodies import Bodies
 from edge.client import bearer_token
 from edge.door import Door
 from edge.imports import IMPORT_BODY_MAX_BYTES, Importer
-from edge.spool_format import oldest_unshipped_ms, read_progress
+from edge.spool_format import oldest_unshipped_ms, read_progress, waiting_bytes
 from recount.errors import Refused, Unavailable
 from recount.metrics import Metrics
 
@@ -19,13 +21,19 @@ SCRIPT_MAX_AGE_S: Final = 3600
 CLOSE_MAX_BYTES: Final = 4096
 
 
-def create_app(door: Door, importer: Importer, bodies: Bodies, metrics: Metrics) -> Flask:
-    """Wires the views; what they show belongs to the door."""
+LeftS = Callable[[], float | None]
+
+
+def create_app(
+    door: Door, importer: Importer, bodies: Bodies, metrics: Metrics, left_s: LeftS = lambda: None
+) -> Flask:
+    """Wires the views; what they show belongs to the door. `left_s`: see `DrainingDirectory`."""
     app = Flask("edge", static_folder=None)
     _add_collecting(app)
     _add_import(app, importer, bodies)
     _add_script(app)
     _add_health(app, door, metrics)
+    _add_spool(app, door, left_s)
     return app
 
 
@@ -98,6 +106,8 @@ def _add_health(app: Flask, door: Door, metrics: Metrics) -> None:
         body, content_type = metrics.exposition()
         return Response(body, content_type=content_type)
 
+
+def _add_spool(app: Flask, door: Door, left_s: LeftS) -> None:
     @app.get("/v1/spool")
     def spool() -> Response:
         folder = door.spool.folder
@@ -107,6 +117,8 @@ def _add_health(app: Flask, door: Door, metrics: Metrics) -> None:
                 "last_seq": door.spool.last_seq,
                 "shipped_seq": read_progress(folder).seq,
                 "oldest_unshipped_ms": oldest_unshipped_ms(folder),
-                "waiting_bytes": door.spool.waiting_bytes,
+                "waiting_bytes": waiting_bytes(folder),
+                "quiet_s": max(0.0, time.time() - door.spool.newest_ms / 1000),
+                "left_s": left_s(),
             }
         )

@@ -9,10 +9,11 @@ from typing import Final
 
 import structlog
 
-from edge.app import create_app
+from edge.app import LeftS, create_app
 from edge.bodies import Bodies
 from edge.client import Proxies
 from edge.door import Door
+from edge.drain import DrainingDirectory
 from edge.geo import open_geo
 from edge.imports import Importer
 from edge.rules import DaySalts, Sites
@@ -22,6 +23,7 @@ from edge.tally import Tallies
 from edge.wsgi import Front
 from recount import metrics as m
 from recount.discovery import FileDirectory, Instance, Presence
+from recount.drains import Drains
 from recount.errors import SetupError
 from recount.kafka import producer
 from recount.logs import configure
@@ -38,7 +40,9 @@ READING_MAX: Final = 12  # threads that bodies under way may hold; the others ke
 log = structlog.get_logger("ingest")
 
 
-def build(settings: Settings, tables: Tables, spool: Spool) -> tuple[Front, Sites]:
+def build(
+    settings: Settings, tables: Tables, spool: Spool, left_s: LeftS = lambda: None
+) -> tuple[Front, Sites]:
     """The WSGI callable of an ingest, and its catalog, which the caller starts and stops."""
     catalog = Catalog(tables.catalog)
     salts = Salts(tables.salts)
@@ -48,7 +52,7 @@ def build(settings: Settings, tables: Tables, spool: Spool) -> tuple[Front, Site
     metrics = Metrics()
     importer = Importer(door, salts, lambda: producer(settings))
     bodies = Bodies(reading_max=READING_MAX)
-    app = create_app(door, importer, bodies, metrics)
+    app = create_app(door, importer, bodies, metrics, left_s)
     front = Front(door, app, Proxies(settings.trusted_proxies), bodies)
     _expose(metrics, door, front)
     return front, sites
@@ -80,13 +84,14 @@ def main() -> bool:
     configure(settings.log_level)
     check_port(settings.host, settings.ingest_port)
     spool = Spool(settings.spool_root, max_bytes=settings.spool_max_bytes, fsync=settings.spool_fsync)
-    front, sites = build(settings, open_tables(settings), spool)
+    directory = DrainingDirectory(FileDirectory(settings.directory_root), Drains(settings.drains_root))
+    front, sites = build(settings, open_tables(settings), spool, lambda: directory.left_s)
     instance = Instance(
         "ingest", f"ingest-{settings.ingest_port}", settings.host, settings.ingest_port, {"spool": spool.id}
     )
     sites.start()
     try:
-        with Presence(FileDirectory(settings.directory_root), lambda: instance):
+        with Presence(directory, lambda: instance):
             log.info("serving", port=settings.ingest_port, spool=spool.id)
             return serve_front(front, settings)
     finally:

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -41,6 +42,9 @@ class Spool:
         self.id = new_id()
         self.folder = root / self.id
         self.last_seq = 0
+        self.newest_ms = (
+            time.time_ns() // 1_000_000
+        )  # when its last event was received; at first, its beginning
         self._max_bytes = max_bytes
         self._segment_bytes = min(SEGMENT_MAX_BYTES, max(max_bytes // 8, SEGMENT_MIN_BYTES))
         self._synced = fsync == "group"
@@ -64,6 +68,7 @@ class Spool:
         with self._lock:
             seq = self.last_seq + 1
             self._write(frame(partition, received, payload, seq), seq)
+            self.newest_ms = received
         if self._group is not None:
             self._group.wait(seq)
         return seq
@@ -73,6 +78,7 @@ class Spool:
         with self._lock:
             first, last = self.last_seq + 1, self.last_seq + len(entries)
             self._write(b"".join(frame(*entry, seq) for seq, entry in enumerate(entries, first)), last)
+            self.newest_ms = entries[-1].received
         if self._group is not None:
             self._group.wait(last)
         return last

@@ -85,6 +85,11 @@ class Control:
         """Start a part; fine where it runs already."""
         self._call("start", name=part, waiting=False)
 
+    def instances(self, part: str) -> int:
+        """How many instances of a part the supervisor keeps alive, or would if the part were started."""
+        options = self._call("get", name=part, keys=["numprocesses"])["options"]
+        return int(options["numprocesses"])
+
     def scale(self, part: str, instances: int) -> None:
         """Set how many instances of a part run; it is done when the call returns."""
         self._call("set", name=part, options={"numprocesses": instances}, waiting=True)

@@ -48,6 +48,10 @@ class Layout:
         return self.state / "up.lock"
 
     @property
+    def scale_lock(self) -> Path:
+        return self.state / "scale.lock"
+
+    @property
     def sockets(self) -> Path:
         """The supervisor's sockets; in a folder of their own where the state's path is too long for one."""
         own = self.state / "run"

@@ -81,7 +81,7 @@ class OwnPipes(Redirector):  # type: ignore[misc] # circus has no types
 
 
 class PartWatcher(Watcher):  # type: ignore[misc] # circus has no types
-    """Scales down from the highest worker number, so that the first instance keeps its well-known port."""
+    """Keeps the workers 1 to `numprocesses`: scales down from the highest, and each keeps its port."""
 
     @property
     def _redirector_class(self) -> type[Redirector]:
@@ -89,7 +89,7 @@ class PartWatcher(Watcher):  # type: ignore[misc] # circus has no types
 
     @gen.coroutine
     def manage_processes(self) -> Any:
-        for process in sorted(self.processes.values(), key=lambda p: p.wid)[self.numprocesses :]:
+        for process in [p for p in self.processes.values() if p.wid > self.numprocesses]:
             if (yield self.kill_process(process)):
                 self.processes.pop(process.pid, None)
         yield super().manage_processes()

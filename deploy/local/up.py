@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Final, Protocol
 
 from deploy.local import health, jars, leftovers
@@ -15,7 +14,9 @@ from deploy.local.control import Control, Running, log_tail
 from deploy.local.layout import Layout, Manifest, cache_folder, load_manifest
 from deploy.local.parts import PREPARED, PREPARED_FROM, Part, all_parts
 from deploy.local.preflight import preflight
-from recount.errors import SetupError
+from deploy.local.scaling import Scaler
+from recount.drains import Drains
+from recount.errors import Conflict, SetupError
 
 ASK_EVERY_S: Final = 0.3
 JAVA_PARTS: Final = ("kafka", "dynamodb")
@@ -36,6 +37,10 @@ class Reporter(Protocol):
         """A part became healthy."""
         ...
 
+    def scaling(self, part: str, how_far: str) -> None:
+        """Instances are still to be stopped, and what they wait for."""
+        ...
+
     def warn(self, text: str) -> None:
         """Something that the operator should know."""
         ...
@@ -47,6 +52,7 @@ class Silent:
     def step(self, text: str, done: int = 0, total: int = 0) -> None: ...
     def waiting(self, part: str, why: str) -> None: ...
     def healthy(self, part: str, after_s: float) -> None: ...
+    def scaling(self, part: str, how_far: str) -> None: ...
     def warn(self, text: str) -> None: ...
 
 
@@ -62,6 +68,7 @@ class Stack:
         self.settings = manifest.settings
         self.layout = Layout.of(self.settings)
         self.control = Control(self.layout)
+        self.scaler = Scaler(self.layout, self.control, self.settings)
         self.parts = all_parts(self.settings, manifest.instances)
         self._report: Reporter = reporter or Silent()
         self._began = 0.0
@@ -84,6 +91,7 @@ class Stack:
             self._fetch(missing)
             try:
                 if fresh:
+                    Drains(self.settings.drains_root).clear()
                     self.control.start_supervisor(self.manifest, with_parent=self._with_parent)
                 self._start(wanted)
             except BaseException:
@@ -111,9 +119,16 @@ class Stack:
             self._start([part for part in self.parts if part.name == name])
 
     def scale(self, part: str, instances: int) -> None:
-        """Set how many instances of a part run, now and at the next start. Raises NotRunning."""
-        self.control.scale(part, instances)
-        replace(self.manifest, instances=self.manifest.instances | {part: instances}).save(self.layout)
+        """Set how many instances of a part run, and wait until so many do. Raises NotRunning.
+
+        An ingest instance is stopped when its spool is empty; where that takes long the reporter is told why.
+        """
+        self.scaler.ask(part, instances)
+        while not (scaling := self.scaler.step(part)).done:
+            self._report.scaling(part, str(scaling))
+            if self.scaler.wanted(part) != instances:
+                raise Conflict(f"{part}: somebody else asked for {self.scaler.wanted(part)} meanwhile")
+            time.sleep(ASK_EVERY_S)
 
     def _fetch(self, missing: Sequence[Part]) -> None:
         programs = [part.name for part in missing if part.name in JAVA_PARTS]

@@ -91,6 +91,10 @@ class Settings:
     def directory_root(self) -> Path:
         return self.state / "directory"
 
+    @property
+    def drains_root(self) -> Path:
+        return self.state / "drains"
+
 
 def _read(name: str, text: str, kind: type[object]) -> object:
     if kind is int:
