@@ -31,7 +31,7 @@ from recount.errors import InvalidInput
 
 ALL_PARTS: Final = (
     *("kafka", "dynamodb", "cloudwatch", "ingest", "shipper", "live", "store_batches", "publish_metrics"),
-    *("dashboard", "dagster-code", "dagster-webserver", "dagster-daemon"),
+    *("dashboard", "autoscaler", "dagster-code", "dagster-webserver", "dagster-daemon"),
 )
 LOG_LINES_SHOWN: Final = 20
 

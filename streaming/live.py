@@ -31,7 +31,6 @@ from streaming.state import LiveState
 from streaming.views import Views
 from streaming.web import create_app
 
-GROUP: Final = "live"  # after the prefix of the deployment's tables
 COMPACT_EVERY_S: Final = 1.0
 STOP_TIMEOUT_S: Final = 10.0
 
@@ -48,7 +47,7 @@ class Live:
         sites = SitesCache(Catalog(tables.catalog).sites)
         metrics = Metrics()
         self.follower = Follower(
-            kafka.consumer(settings, settings.table_prefix + GROUP, options=_membership(self.id)),
+            kafka.consumer(settings, kafka.live_group(settings), options=_membership(self.id)),
             Pipeline(self.state, sites),
             ArchivedCarries(Archive(settings.archive_root), sites, settings.kafka_partitions),
             metrics,

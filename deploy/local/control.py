@@ -90,6 +90,10 @@ class Control:
         options = self._call("get", name=part, keys=["numprocesses"])["options"]
         return int(options["numprocesses"])
 
+    def active(self, part: str) -> bool:
+        """Whether the supervisor keeps a part running."""
+        return bool(self._call("status", name=part)["status"] == "active")
+
     def scale(self, part: str, instances: int) -> None:
         """Set how many instances of a part run; it is done when the call returns."""
         self._call("set", name=part, options={"numprocesses": instances}, waiting=True)

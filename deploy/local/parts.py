@@ -126,6 +126,7 @@ def _services(settings: Settings, instances: Mapping[str, int]) -> list[Part]:
         service("store_batches", [*source, "store_batches"], settings.store_batches_port),
         service("publish_metrics", [*source, "publish_metrics"], settings.publish_metrics_port),
         service("dashboard", ["dashboard_svc"], settings.dashboard_port, scalable=True),
+        service("autoscaler", ["deploy.local.autoscaler"], settings.autoscaler_port),
     ]
 
 

@@ -98,7 +98,7 @@ class Scaler:
             if running < wanted:
                 self._control.scale(part, wanted)
                 running = wanted
-            if part not in DRAINED_FIRST or not self._control.running()[part].active:
+            if part not in DRAINED_FIRST or not self._control.active(part):
                 return self._stop_last(part, wanted, running)
             for number in range(1, wanted + 1):
                 self._drains.cancel(self._id(part, number))

@@ -67,6 +67,7 @@ def urls(settings: Settings) -> dict[str, str]:
         "dynamodb": settings.dynamodb,
         "cloudwatch": settings.cloudwatch,
         "shipper": http(settings.shipper_port),
+        "autoscaler": http(settings.autoscaler_port),
         "store_batches": http(settings.store_batches_port),
         "publish_metrics": http(settings.publish_metrics_port),
     }
@@ -96,21 +97,13 @@ def consumer_lag(settings: Settings) -> dict[str, int]:
 
 
 def _lag_of(settings: Settings, group: str, ends: Mapping[tuple[str, int], tuple[int, int]]) -> int | None:
-    """None for a group that commits nothing.
-
-    A consumer that never joins is asked: the admin client's call crashes while Kafka still loads the group.
-    """
-    from confluent_kafka import TopicPartition
-
     from recount import kafka
 
     client = kafka.consumer(settings, group)
     try:
-        committed = client.committed([TopicPartition(*place) for place in ends], timeout=KAFKA_TIMEOUT_S)
+        return kafka.lag_by(client, ends, KAFKA_TIMEOUT_S)
     finally:
         client.close()
-    known = [p for p in committed if p.offset >= 0]
-    return sum(max(0, ends[p.topic, p.partition][1] - p.offset) for p in known) if known else None
 
 
 def newest_published_hour(settings: Settings) -> str | None:

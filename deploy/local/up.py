@@ -19,6 +19,7 @@ from recount.drains import Drains
 from recount.errors import Conflict, SetupError
 
 ASK_EVERY_S: Final = 0.3
+AUTOSCALER: Final = "autoscaler"
 JAVA_PARTS: Final = ("kafka", "dynamodb")
 
 
@@ -105,6 +106,7 @@ class Stack:
                 left = leftovers.processes_of(self.layout.state)
                 leftovers.end(left)
                 return bool(left)
+            self._stop([part for part in self.parts if part.name == AUTOSCALER])  # or it would start others
             self._stop([part for part in self.parts if part.after])
             self.control.quit()
             return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
@@ -15,6 +15,7 @@ from recount.settings import Settings
 EVENTS: Final = "events"
 IMPORTS: Final = "imports"
 DEAD: Final = "events.dead"
+LIVE_GROUP: Final = "live"  # after the prefix of the deployment's tables
 TIMEOUT_S: Final = 15.0
 MESSAGE_MAX_BYTES: Final = 1024 * 1024
 
@@ -82,22 +83,52 @@ def source_partitions(
     return [(topic, p) for topic in topics if topic in known for p in sorted(known[topic].partitions)]
 
 
+def live_group(settings: Settings) -> str:
+    """The consumer group of a deployment's live service."""
+    return settings.table_prefix + LIVE_GROUP
+
+
 def offset_ranges(
     settings: Settings, partitions: list[SourcePartition]
 ) -> dict[SourcePartition, tuple[int, int]]:
     """(oldest kept offset, offset that the next record will get) of each partition."""
     client = consumer(settings, "recount-offsets")
     try:
+        return ranges_by(client, partitions)
+    finally:
+        client.close()
+
+
+def ranges_by(
+    client: Consumer, partitions: Sequence[SourcePartition], timeout_s: float = TIMEOUT_S
+) -> dict[SourcePartition, tuple[int, int]]:
+    """The same, asked by a client that the caller keeps."""
+    try:
         return {
             (topic, p): client.get_watermark_offsets(
-                TopicPartition(topic, p), timeout=TIMEOUT_S, cached=False
+                TopicPartition(topic, p), timeout=timeout_s, cached=False
             )
             for topic, p in partitions
         }
     except KafkaException as error:
-        raise Unavailable("kafka", str(error)) from error
-    finally:
-        client.close()
+        raise Unavailable("kafka", error.args[0].str()) from error
+
+
+def lag_by(
+    client: Consumer,
+    ranges: Mapping[SourcePartition, tuple[int, int]],
+    timeout_s: float = TIMEOUT_S,
+) -> int | None:
+    """Records between the ends and what the client's group has committed; None for one that commits nothing.
+
+    A consumer that never joins is asked: the admin client's call crashes while Kafka still loads the group.
+    """
+    try:
+        committed = client.committed([TopicPartition(*place) for place in ranges], timeout=timeout_s)
+    except KafkaException as error:
+        raise Unavailable("kafka", error.args[0].str()) from error
+    known = [p for p in committed if p.offset >= 0]
+    return sum(max(0, ranges[p.topic, p.partition][1] - p.offset) for p in known) if known else None
 
 
 def _metadata(admin: AdminClient):  # type: ignore[no-untyped-def] # confluent_kafka's ClusterMetadata is untyped

@@ -51,6 +51,20 @@ LIVE_DELAY_SECONDS: Final = Spec(
 )
 LIVE_STREAMS: Final = Spec("recount_live_streams", "Streams of server-sent events now open", ())
 LIVE_EVICTED: Final = Spec("recount_live_evicted_total", "Rows folded away to stay within memory limits", ())
+AUTOSCALE_LOAD: Final = Spec(
+    "recount_autoscale_load_per_second", "Requests (ingest) or records (live) per second", ("service",)
+)
+AUTOSCALE_BACKLOG: Final = Spec("recount_autoscale_backlog_records", "Records not read yet", ("service",))
+AUTOSCALE_INSTANCES: Final = Spec(
+    "recount_autoscale_instances", "Instances before the decision", ("service",)
+)
+AUTOSCALE_WANTED: Final = Spec("recount_autoscale_wanted_instances", "Instances as decided", ("service",))
+AUTOSCALE_BLIND: Final = Spec(
+    "recount_autoscale_blind", "1 while the load of a service is not known: nothing is changed", ("service",)
+)
+AUTOSCALE_CHANGES: Final = Spec(
+    "recount_autoscale_changes_total", "Decisions to change something", ("service", "direction", "mode")
+)
 DEAD_LETTERS: Final = Spec("recount_dead_letters_total", "Records quarantined", ("reason",))
 QUERY_SECONDS: Final = Spec("recount_query_seconds", "Time to answer a query", ("route",), SECONDS_BUCKETS)
 

@@ -49,6 +49,18 @@ class Settings:
     autoscaler_port: int = 8073
     drain_s: int = 3  # how long a stopping instance serves on after it has left the directory
 
+    autoscale: str = "on"  # on | dry-run | off
+    autoscale_interval_s: int = 5
+    ingest_min: int = 1
+    ingest_max: int = 4
+    live_min: int = 1
+    live_max: int = 4  # and never more than partitions
+    target_requests_per_s: int = 5_000  # of one ingest instance
+    target_records_per_s: int = 10_000  # of one live instance
+    live_lag_max_s: int = 15  # of work at that pace
+    scale_up_cooldown_s: int = 15
+    scale_down_cooldown_s: int = 300
+
     trusted_proxies: str = ""  # comma-separated addresses or networks whose X-Forwarded-For counts
     spool_max_bytes: int = 2 * 1024**3
     spool_fsync: str = "none"  # none | group: whether 202 waits for the disk, see docs/ingest.md

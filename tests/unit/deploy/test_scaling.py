@@ -9,13 +9,19 @@ from typing import cast
 import httpx
 import pytest
 
-from deploy.local.control import Control, NotRunning, Running
+from deploy.local.control import Control, NotRunning
 from deploy.local.layout import Layout, Manifest
 from deploy.local.scaling import SILENT_MAX_S, Scaler
 from recount.drains import Drains
 from recount.settings import Settings
 
-SPOOL = {"last_seq": 7, "shipped_seq": 7, "waiting_bytes": 0, "quiet_s": 60.0, "left_s": 60.0}
+SPOOL: dict[str, object] = {
+    "last_seq": 7,
+    "shipped_seq": 7,
+    "waiting_bytes": 0,
+    "quiet_s": 60.0,
+    "left_s": 60.0,
+}
 
 
 @dataclass
@@ -24,7 +30,7 @@ class World:
 
     folder: Path
     count: dict[str, int] = field(default_factory=lambda: {"ingest": 1, "live": 1})
-    active: bool = True
+    running: bool = True
     spools: dict[int, dict[str, object]] = field(default_factory=dict)
     kafka_away: bool = False
     now: float = 0.0
@@ -41,8 +47,8 @@ class World:
     def scale(self, part: str, instances: int) -> None:
         self.count[part] = instances
 
-    def running(self) -> dict[str, Running]:
-        return {part: Running(part, self.active, (1,)) for part in self.count}
+    def active(self, part: str) -> bool:
+        return self.running
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         if request.url.port == self.settings.shipper_port:
@@ -167,7 +173,7 @@ def test_other_parts_have_nothing_to_drain(world: World, scaler: Scaler) -> None
 
 
 def test_a_part_that_does_not_run_is_only_set(world: World, scaler: Scaler) -> None:
-    world.active = False
+    world.running = False
     three_of_which_two_go(world, scaler, left_s=None)
     scaler.step("ingest")
     assert scaler.step("ingest").done
