@@ -6,9 +6,7 @@ from typing import Final
 
 import dagster as dg
 
-from recount.periods import HOUR_FORMAT, HourRange
-
-FIRST_HOUR: Final = "2015-05-01T00"
+from recount.periods import FIRST_HOUR, HOUR_FORMAT, HourRange
 
 # `end_offset=1`: the running hour is a partition too, for `publish_open`.
 HOURS: Final = dg.HourlyPartitionsDefinition(start_date=FIRST_HOUR, fmt=HOUR_FORMAT, end_offset=1)

@@ -11,13 +11,13 @@ import msgspec
 
 from orchestration import external
 from orchestration.jobs import HOUR_JOB
-from orchestration.partitions import FIRST_HOUR, PARTITION, RANGE_END, RANGE_START, range_tags
+from orchestration.partitions import PARTITION, RANGE_END, RANGE_START, range_tags
 from orchestration.resources import Workplace
 from orchestration.steps.cut import key, texts
 from orchestration.steps.lag import LAG_MAX_RECORDS, Lag, lags
 from orchestration.steps.reconcile import State, due, hour_end_ms, look
 from recount.errors import Unavailable
-from recount.periods import HourRange, hour_ranges, hours_in, next_hour
+from recount.periods import FIRST_HOUR, HourRange, hour_ranges, hours_in, next_hour
 
 LOOK_EVERY_S: Final = 30
 SCHEDULE_FIRST_MS: Final = (

@@ -31,6 +31,8 @@ from recount.event import (
 
 TIME_MAX_MS: Final = 4_102_444_800_000  # the year 2100
 VISITOR_DIGITS: Final = 16
+VERSION_SHOWN_BYTES: Final = 40
+NO_VISITOR: Final = "`visitor` is not 16 hex digits"
 
 _Time = Annotated[int, msgspec.Meta(ge=0, lt=TIME_MAX_MS)]
 _Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
@@ -39,12 +41,17 @@ _ABSENT: Final = msgspec.Raw(b"")
 
 
 class PoisonReason(StrEnum):
-    """Why a record can never be read; the value travels with the dead letter."""
+    """Why a record is quarantined; the value travels with the dead letter.
+
+    The last two can be read, but no hour takes them: it has left the archive, or is still to come.
+    """
 
     BAD_JSON = "bad_json"
     NOT_AN_OBJECT = "not_an_object"
     UNKNOWN_VERSION = "unknown_version"
     WRONG_TYPE = "wrong_type"
+    TOO_OLD = "too_old"
+    IN_THE_FUTURE = "in_the_future"
 
 
 class _Wire(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, gc=False):
@@ -109,6 +116,15 @@ def decode(values: Sequence[bytes], places: pl.DataFrame) -> Decoded:
         return _decode_each(values, places)
 
 
+def fault(value: bytes) -> Poison | None:
+    """Why a record cannot be read, in detail; None where it can."""
+    try:
+        _decode_one(value)
+    except Poison as error:
+        return error
+    return None
+
+
 def concat(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
     """Event frames one after the other; an empty EVENT_SCHEMA frame for none."""
     kept = list(frames)
@@ -146,18 +162,20 @@ def _decode_one(value: bytes) -> tuple[_Wire, str | None]:
 def _decode_with_extra(value: bytes) -> tuple[_Wire, str | None]:
     try:
         raw = _decode_raw(value)
-    except msgspec.ValidationError:
-        raise Poison(PoisonReason.NOT_AN_OBJECT) from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise Poison(PoisonReason.BAD_JSON) from None
-    if bytes(raw.get("v", _ABSENT)).strip() != str(SCHEMA_VERSION).encode():
-        raise Poison(PoisonReason.UNKNOWN_VERSION)
+    except msgspec.ValidationError as error:
+        raise Poison(PoisonReason.NOT_AN_OBJECT, str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Poison(PoisonReason.BAD_JSON, str(error)) from None
+    version = bytes(raw.get("v", _ABSENT)).strip()
+    if version != str(SCHEMA_VERSION).encode():
+        given = version[:VERSION_SHOWN_BYTES].decode("utf-8", "backslashreplace") or "none"
+        raise Poison(PoisonReason.UNKNOWN_VERSION, f"`v` is {given}, this version reads {SCHEMA_VERSION}")
     known = {name: raw[name] for name in _FIELDS if name in raw}
     extra = {name: part for name, part in raw.items() if name not in known}
     try:
         return _checked(_decode_wire(_encode(known))), _encode(extra).decode() if extra else None
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        raise Poison(PoisonReason.WRONG_TYPE) from None
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Poison(PoisonReason.WRONG_TYPE, str(error)) from None
 
 
 def _checked(wire: _Wire) -> _Wire:
@@ -190,10 +208,10 @@ def _visitors(digits: list[str]) -> Any:
     try:
         raw = bytes.fromhex("".join(digits))
     except ValueError:
-        raise Poison(PoisonReason.WRONG_TYPE) from None
+        raise Poison(PoisonReason.WRONG_TYPE, NO_VISITOR) from None
     # fromhex skips blanks, so the sum of the lengths alone would not prove that each has its 16 digits.
     if len(raw) * 2 != VISITOR_DIGITS * len(digits) or not {*map(len, digits)} <= {VISITOR_DIGITS}:
-        raise Poison(PoisonReason.WRONG_TYPE)
+        raise Poison(PoisonReason.WRONG_TYPE, NO_VISITOR)
     return np.frombuffer(raw, dtype=">u8").astype(np.uint64)
 
 

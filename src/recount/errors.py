@@ -60,11 +60,13 @@ class Conflict(RecountError):
 
 
 class Poison(RecountError):
-    """One record that no retry can make processable; `reason` goes to the dead-letter topic with it."""
+    """One record that no retry can make processable; `reason` goes to the dead-letter topic with it, `detail`
+    says what exactly is wrong."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason = reason
+        self.detail = detail
 
 
 class Incomplete(RecountError):

@@ -18,6 +18,7 @@ DEAD: Final = "events.dead"
 LIVE_GROUP: Final = "live"  # after the prefix of the deployment's tables
 TIMEOUT_S: Final = 15.0
 MESSAGE_MAX_BYTES: Final = 1024 * 1024
+DAY_MS: Final = 86_400_000
 
 SourcePartition = tuple[str, int]  # (topic, partition)
 Offsets = dict[SourcePartition, int]
@@ -59,20 +60,24 @@ def ensure_topics(settings: Settings) -> None:
     """Create the missing topics. LogAppendTime: with CreateTime, retention would delete backdated events."""
     admin = AdminClient({"bootstrap.servers": settings.kafka})
     existing = set(_metadata(admin).topics)
-    config = {
-        "retention.ms": str(settings.kafka_retention_ms),
-        "message.timestamp.type": "LogAppendTime",
-        "cleanup.policy": "delete",
-        "max.message.bytes": str(MESSAGE_MAX_BYTES + 65_536),
-    }
     wanted = {EVENTS: settings.kafka_partitions, IMPORTS: settings.kafka_partitions, DEAD: 1}
     new = [
-        NewTopic(t, num_partitions=n, replication_factor=1, config=config)
+        NewTopic(t, num_partitions=n, replication_factor=1, config=_topic_config(settings, t))
         for t, n in wanted.items()
         if t not in existing
     ]
     for made in (admin.create_topics(new) if new else {}).values():
         made.result(TIMEOUT_S)
+
+
+def _topic_config(settings: Settings, topic: str) -> dict[str, str]:
+    kept_ms = settings.dead_retention_days * DAY_MS if topic == DEAD else settings.kafka_retention_ms
+    return {
+        "retention.ms": str(kept_ms),
+        "message.timestamp.type": "LogAppendTime",
+        "cleanup.policy": "delete",
+        "max.message.bytes": str(MESSAGE_MAX_BYTES + 65_536),
+    }
 
 
 def source_partitions(

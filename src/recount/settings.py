@@ -70,6 +70,8 @@ class Settings:
     event_slots: int = 2
     raw_shards: int = 1
     raw_ttl_days: int = 35
+    archive_retention_days: int = 20 * 365  # older events are quarantined: their hours take nothing any more
+    dead_retention_days: int = 90
     grace_s: int = 60
     spool_wait_s: int = 120
     top_values: int = 1000

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recount.columns import PoisonReason, decode, drop_repeats, positions
+from recount.columns import PoisonReason, decode, drop_repeats, fault, positions
 from recount.event import EVENT_SCHEMA, FACTS_SCHEMA, RawEvent, Revenue, encode
 from tests.made import event, value
 
@@ -153,3 +153,23 @@ def test_repeats_are_dropped_by_topic_partition_and_offset() -> None:
     one, _ = decoded(value(id="a"), value(id="a"))
     other = one.with_columns(pl.lit("imports").alias("topic"))
     assert drop_repeats(pl.concat([one, one, other])).height == 4
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        (b'{"v":1,', "truncated"),
+        (b"[1]", "Expected `object`"),
+        (value(v=2), "`v` is 2, this version reads 1"),
+        (value(visitor="no hex at all"), "`visitor` is not 16 hex digits"),
+        (value().replace(b'"seq":7', b'"seq":"7"'), "Expected `int`, got `str` - at `$.seq`"),
+    ],
+)
+def test_a_fault_is_told_in_detail(bad: bytes, said: str) -> None:
+    found = fault(bad)
+    assert found is not None
+    assert said in found.detail
+
+
+def test_a_good_record_has_no_fault() -> None:
+    assert fault(value()) is None

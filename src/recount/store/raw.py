@@ -20,15 +20,17 @@ import zstandard
 
 from recount import columns
 from recount.errors import Conflict
-from recount.event import EVENT_SCHEMA
+from recount.columns import PoisonReason
+from recount.event import EVENT_SCHEMA, POSITION_SCHEMA
 from recount.kafka import SourcePartition
-from recount.periods import HOUR_MS, hour_of
+from recount.periods import FIRST_HOUR, HOUR_MS, hour_of, hour_start_ms
 from recount.quarantine import DeadLetter
 from recount.settings import Settings
 from recount.store.table import ITEM_MAX_BYTES, Item, Table
 
 ZSTD_LEVEL: Final = 3
 DAY_S: Final = 86_400
+AHEAD_MAX_MS: Final = 2 * DAY_S * 1000  # the door lets nothing be more than minutes ahead
 RECEIPT_MAX_OFFSETS: Final = 100_000
 RECEIPT_MAX_ENTRIES: Final = 3_000  # hours and quarantined offsets: 400 KB would hold about 7,000
 READ_THREADS: Final = 4
@@ -72,16 +74,44 @@ class RawBatch:
 
 
 def raw_batch(
-    values: Sequence[bytes], places: pl.DataFrame, *, shards: int, ttl_days: int, now_ms: int
+    values: Sequence[bytes],
+    places: pl.DataFrame,
+    *,
+    shards: int,
+    ttl_days: int,
+    retention_days: int,
+    now_ms: int,
 ) -> RawBatch:
-    """Pure: Kafka values and their places (POSITION_SCHEMA rows) to items, dead letters and receipts."""
+    """Pure: Kafka values and their places (POSITION_SCHEMA rows) to items, dead letters and receipts.
+
+    Events that no hour takes are dead letters too: the archive holds `retention_days` of the past.
+    """
     decoded = columns.decode(values, places)
-    dead = [_dead_letter(places.row(i), reason, values[i]) for i, reason in decoded.poison]
+    events, outside = _within_archive(decoded.events, places, retention_days, now_ms)
+    poison = sorted([*decoded.poison, *outside])
+    dead = [_dead_letter(places.row(i), reason, values[i]) for i, reason in poison]
     ttl = now_ms // 1000 + ttl_days * DAY_S
     items: list[Item] = []
-    for (topic, partition), events in _by(decoded.events, "topic", "partition"):
-        items += raw_items(events, str(topic), int(partition), shards=shards, ttl=ttl)
-    return RawBatch(items, dead, receipts_of(places, decoded.events, dead, now_ms), decoded.events.height)
+    for (topic, partition), part in _by(events, "topic", "partition"):
+        items += raw_items(part, str(topic), int(partition), shards=shards, ttl=ttl)
+    return RawBatch(items, dead, receipts_of(places, events, dead, now_ms), events.height)
+
+
+def _within_archive(
+    events: pl.DataFrame, places: pl.DataFrame, retention_days: int, now_ms: int
+) -> tuple[pl.DataFrame, list[tuple[int, PoisonReason]]]:
+    """The events of hours that exist, and (row of `places`, reason) of the others."""
+    oldest_ms = max(hour_start_ms(FIRST_HOUR), now_ms - retention_days * DAY_S * 1000)
+    ts = pl.col("ts")
+    reason = pl.when(ts < oldest_ms).then(pl.lit(PoisonReason.TOO_OLD.value))
+    reason = reason.when(ts > now_ms + AHEAD_MAX_MS).then(pl.lit(PoisonReason.IN_THE_FUTURE.value))
+    judged = events.with_columns(reason=reason.otherwise(None))
+    if judged["reason"].null_count() == judged.height:
+        return events, []
+    outside = judged.filter(pl.col("reason").is_not_null()).select(*POSITION_SCHEMA, "reason")
+    rows = places.with_row_index("row").join(outside, on=list(POSITION_SCHEMA), how="inner")
+    found = [(int(row), PoisonReason(why)) for row, why in rows.select("row", "reason").iter_rows()]
+    return judged.filter(pl.col("reason").is_null()).drop("reason"), found
 
 
 def raw_items(events: pl.DataFrame, topic: str, partition: int, *, shards: int, ttl: int) -> list[Item]:
@@ -166,6 +196,7 @@ class RawStore:
         self._table = table
         self._shards = settings.raw_shards
         self._ttl_days = settings.raw_ttl_days
+        self._retention_days = settings.archive_retention_days
 
     def announce(self) -> None:
         """Let readers know how far this writer spreads an hour; once, before the first write."""
@@ -180,7 +211,14 @@ class RawStore:
                 continue
 
     def prepare(self, values: Sequence[bytes], places: pl.DataFrame, now_ms: int) -> RawBatch:
-        return raw_batch(values, places, shards=self._shards, ttl_days=self._ttl_days, now_ms=now_ms)
+        return raw_batch(
+            values,
+            places,
+            shards=self._shards,
+            ttl_days=self._ttl_days,
+            retention_days=self._retention_days,
+            now_ms=now_ms,
+        )
 
     def write(self, batch: RawBatch, quarantine: Callable[[Sequence[DeadLetter]], None]) -> None:
         """Items, then dead letters, then receipts: a receipt never promises what is not there yet."""

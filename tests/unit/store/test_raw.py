@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from recount.columns import decode, positions
 from recount.event import EVENT_SCHEMA
-from recount.periods import HOUR_MS
+from recount.periods import FIRST_HOUR, HOUR_MS, hour_start_ms
 from recount.store import raw
 from recount.store.raw import decode_item, gaps, raw_batch
 from tests import made
@@ -25,7 +25,7 @@ def value(seq: int, ts: int = TS, **given: Any) -> bytes:
 
 
 def batch(values: list[bytes], places: pl.DataFrame, shards: int = 1) -> raw.RawBatch:
-    return raw_batch(values, places, shards=shards, ttl_days=35, now_ms=NOW)
+    return raw_batch(values, places, shards=shards, ttl_days=35, retention_days=365, now_ms=NOW)
 
 
 def test_one_item_for_each_hour_and_source_partition() -> None:
@@ -124,3 +124,25 @@ def test_gaps_are_what_no_span_covers(spans: list[tuple[int, int]]) -> None:
     covered = {n for first, following in spans for n in range(first, following)}
     missing = [n for first, following in gaps(spans, 5, 35) for n in range(first, following)]
     assert missing == [n for n in range(5, 35) if n not in covered]
+
+
+def test_events_that_no_hour_takes_are_quarantined_with_their_reason() -> None:
+    day_ms = 24 * HOUR_MS
+    values = [value(0), value(1, NOW - 366 * day_ms), b"bad", value(3, NOW + 3 * day_ms), value(4)]
+    stored = batch(values, positions("events", 0, range(10, 15)))
+    assert [(d.offset, d.reason) for d in stored.dead] == [
+        (11, "too_old"),
+        (12, "bad_json"),
+        (13, "in_the_future"),
+    ]
+    assert stored.dead[0].value == values[1]
+    (receipt,) = stored.receipts
+    assert (receipt.first, receipt.next, receipt.hours) == (10, 15, {"2026-09-21T15": 2})
+    assert receipt.quarantined == {11: "too_old", 12: "bad_json", 13: "in_the_future"}
+
+
+def test_no_retention_reaches_before_the_first_hour() -> None:
+    places = positions("imports", 0, [1])
+    old = [made.value(ts=hour_start_ms(FIRST_HOUR) - 1)]
+    stored = raw_batch(old, places, shards=1, ttl_days=35, retention_days=100_000, now_ms=NOW)
+    assert [d.reason for d in stored.dead] == ["too_old"]
