@@ -1,0 +1,111 @@
+"""A node from start to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+import time
+from typing import Final
+
+import structlog
+
+from dax.attribute_lists import AttributeLists
+from dax.backend import Backend
+from dax.cache import Clock
+from dax.connection import Connection, Hub
+from dax.errors import SetupError
+from dax.metrics import Stats
+from dax.node import Node
+from dax.settings import Settings
+from dax.web import Web
+
+BACKLOG: Final = 1_024
+TLS_HANDSHAKE_S: Final = 10.0
+STOP_WAIT_S: Final = 5.0
+
+_log = structlog.get_logger()
+
+
+class Server:
+    """Listens after `start`. `port` and `http_port` are those really taken, also where 0 was asked for."""
+
+    def __init__(self, settings: Settings, clock: Clock = time.monotonic) -> None:
+        self._settings = settings
+        self._clock = clock
+        self.port = 0
+        self.http_port = 0
+
+    async def start(self) -> None:
+        """Raises SetupError where something must be changed first."""
+        settings, stats = self._settings, Stats()
+        tls = _tls(settings)
+        advertised = _advertised(settings.advertise)
+        self._lists = AttributeLists(settings.state)
+        self._backend = Backend(settings, stats)
+        self.node = Node(settings, self._backend, self._lists, stats, self._clock)
+        self._hub = Hub(self.node, advertised)
+        await self._listen(tls)
+        self._web = Web(self.node, asyncio.get_running_loop())
+        self.http_port = self._web.start(settings.http_host, settings.http_port)
+        _log.info(
+            "node started",
+            address=f"{settings.host}:{self.port}",
+            http=f"{settings.http_host}:{self.http_port}",
+            dynamodb=self._backend.endpoint,
+            tls=tls is not None,
+            attribute_lists=len(self._lists),
+        )
+
+    async def _listen(self, tls: ssl.SSLContext | None) -> None:
+        settings = self._settings
+        try:
+            self._listener = await asyncio.get_running_loop().create_server(
+                lambda: Connection(self._hub),
+                settings.host,
+                settings.port,
+                ssl=tls,
+                ssl_handshake_timeout=None if tls is None else TLS_HANDSHAKE_S,
+                backlog=BACKLOG,
+            )
+        except OSError as error:
+            raise SetupError(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}") from None
+        self.port = self._listener.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """Answers what has been asked, then closes."""
+        self._listener.close()
+        if self._hub.tasks:
+            await asyncio.wait(self._hub.tasks, timeout=STOP_WAIT_S)
+        for connection in list(self._hub.connections):
+            connection.close()
+        await asyncio.to_thread(self._web.stop)
+        await self._backend.close()
+        self._lists.close()
+        _log.info("node stopped")
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    if settings.tls_certificate is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        raise SetupError(f"the TLS certificate or key cannot be read: {error}") from None
+    return context
+
+
+def _advertised(address: str) -> dict[int, tuple[bytes, int]]:
+    """The packed address and port to tell clients, by address family."""
+    if not address:
+        return {}
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise SetupError(f"--advertise {address!r}: give it as host:port")
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise SetupError(f"--advertise {address!r} cannot be resolved: {error.strerror}") from None
+    return {int(family): (ipaddress.ip_address(name[0]).packed, int(port)) for family, *_, name in found}

@@ -1,0 +1,1 @@
+"""Bytes of the DAX protocol to and from the JSON forms of DynamoDB; no input or output here."""
