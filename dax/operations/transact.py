@@ -7,14 +7,13 @@ from contextlib import ExitStack
 from typing import Any, Final
 
 from dax.cache import Ticket
-from dax.errors import Malformed, Refusal
+from dax.errors import Malformed
 from dax.node import Json, Node, Target
 from dax.operations.asking import conditional, projected, reporting
 from dax.wire import answers, cbor, methods
 from dax.wire.methods import Options, read_options
 from dax.wire.paths import Projection, doubtful, read_projection, write_projected
 
-ACTIONS_MAX: Final = 100
 ALL_OLD: Final = 2
 _ACTIONS: Final = {2: "Put", 7: "Delete", 9: "Update", 12: "ConditionCheck"}
 
@@ -132,8 +131,6 @@ async def _targets(node: Node, tables: object, found: object) -> list[Target]:
     keys = methods.array(found, methods.data)
     if len(names) != len(keys):
         raise Malformed("a transaction has not as many keys as tables")
-    if len(names) > ACTIONS_MAX:
-        raise Refusal.invalid(f"a transaction has at most {ACTIONS_MAX} items")
     return [await node.target(name, key) for name, key in zip(names, keys, strict=True)]
 
 
