@@ -1,8 +1,13 @@
-"""The hourly assets: archive, candidate rollup, publication. Each works on a range of hours in one run."""
+"""The hourly assets: archive, candidate rollup, publication. Each works on a range of hours in one run.
+
+A run with the tag `recount/stage` = `candidate` makes candidates of a reprocessing and publishes nothing.
+With `event_archive` selected the hours are archived again, without it what is published is folded again.
+"""
 
 # Dagster reads the annotations of these functions, so they stay objects: no `annotations` from the future.
 
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
@@ -11,13 +16,15 @@ import dagster as dg
 from orchestration import external, report
 from orchestration.partitions import DAYS, HOURS, MONTHS
 from orchestration.resources import Workplace
+from orchestration.stage import REASON_TAG, is_candidate, reprocessing_of
 from orchestration.steps.archive_range import archive_range
+from orchestration.steps.candidate_range import Share, archive_share, fold_share, share_of
 from orchestration.steps.hours import made_by
 from orchestration.steps.publish_range import publish_range
 from orchestration.steps.rebuild_range import rebuild_range
-from orchestration.steps.rollup_range import rollup_range
+from orchestration.steps.rollup_range import Candidate, rollup_range
+from recount.store.reprocessings import Source
 
-REASON_TAG: Final = "recount/reason"
 LOG_EVERY_S: Final = 2.0
 GROUP: Final = "history"
 PUBLISH_OPEN_JOB: Final = "publish_open"  # a run of this job takes the running hour without being told
@@ -59,13 +66,19 @@ def event_archive(
     """Raw events of an hour, each once, cut into visits with the carry of the hour before."""
     hours = list(context.partition_keys)
     tell = Progress(context, "archived")
-    found = archive_range(
-        workplace,
-        hours,
-        context.run.run_id,
-        open_hour=config.open_hour or context.job_name == PUBLISH_OPEN_JOB,
-        progress=lambda archived: tell(archived.info.hour),
-    )
+    if is_candidate(context.run.tags):
+        share = _share(context, workplace, "raw")
+        found = archive_share(share, hours, lambda archived: tell(archived.info.hour))
+        if found is None:
+            return report.nothing_to_archive(share)
+    else:
+        found = archive_range(
+            workplace,
+            hours,
+            context.run.run_id,
+            open_hour=config.open_hour or context.job_name == PUBLISH_OPEN_JOB,
+            progress=lambda archived: tell(archived.info.hour),
+        )
     rows = {hour: report.archived_hour(archived.info) for hour, archived in found.hours.items()}
     report.per_hour(context, rows, hours)
     return dg.MaterializeResult(
@@ -91,21 +104,44 @@ def hourly_rollup(
     """The candidate rollup of an hour: what was archived, folded. Nobody sees it before it is published."""
     hours = list(context.partition_keys)
     tell = Progress(context, "folded")
-    found = rollup_range(
-        workplace,
-        made_by(context.run.run_id, hours, workplace.archive),
-        context.run.run_id,
-        reason=_reason(context),
-        progress=lambda candidate: tell(candidate.provenance.period),
-    )
+
+    def progress(candidate: Candidate) -> None:
+        tell(candidate.provenance.period)
+
+    about: report.Metadata = {}
+    if is_candidate(context.run.tags):
+        share = _share(context, workplace, "archive")
+        folded = fold_share(share, hours, progress)
+        found, about = folded.candidates, report.reprocessing(share, folded)
+    else:
+        archived = made_by(context.run.run_id, hours, workplace.archive)
+        found = rollup_range(
+            workplace, archived, context.run.run_id, reason=_reason(context), progress=progress
+        )
     report.per_hour(context, {c.provenance.period: report.candidate(c) for c in found}, hours)
     return dg.MaterializeResult(
-        metadata=report.candidates(found), check_results=[report.ledger_balances(found)]
+        metadata=report.candidates(found) | about, check_results=[report.ledger_balances(found)]
     )
+
+
+def _share(context: dg.AssetExecutionContext, workplace: Workplace, source: Source) -> Share:
+    run = context.run
+    asked = reprocessing_of(run, context.partition_keys, source, workplace.now_ms())
+    share = share_of(workplace, asked, run.run_id)
+    context.log.info(f"reprocessing {share.request.id} from {share.request.source}; nothing is published")
+    return share
 
 
 def _reason(context: dg.AssetExecutionContext) -> str:
     return context.run.tags.get(REASON_TAG, "hour")
+
+
+def _leaves_as_is(context: dg.AssetExecutionContext) -> bool:
+    """Whether the run only makes candidates, so that what is published stays as it is."""
+    candidate = is_candidate(context.run.tags)
+    if candidate:
+        context.log.info("stage candidate: nothing is published; see `recount reprocess list`")
+    return candidate
 
 
 class Progress:
@@ -129,6 +165,7 @@ class Progress:
     group_name=GROUP,
     kinds={"dynamodb"},
     pool=PUBLISHER_POOL,
+    output_required=False,  # in the stage `candidate` nothing is published
     backfill_policy=dg.BackfillPolicy.single_run(),
     freshness_policy=dg.FreshnessPolicy.time_window(
         fail_window=timedelta(minutes=75), warn_window=timedelta(minutes=67)
@@ -136,8 +173,10 @@ class Progress:
 )
 def published_hours(
     context: dg.AssetExecutionContext, workplace: dg.ResourceParam[Workplace]
-) -> dg.MaterializeResult:  # type: ignore[type-arg] # Dagster knows it only without an argument
+) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg] # Dagster knows it only without an argument
     """The candidates shown, together with the days and months they lie in: one move of the pointer."""
+    if _leaves_as_is(context):
+        return
     hours = list(context.partition_keys)
     found = publish_range(workplace, hours, context.run.run_id, reason=_reason(context))
     if found is not None:
@@ -145,7 +184,7 @@ def published_hours(
         rows = {made.period: report.published_hour(made, changed) for made in found.hours}
         report.per_hour(context, rows, hours)
         report.rebuilt(context, {"day": DAILY, "month": MONTHLY}, found)
-    return dg.MaterializeResult(metadata=report.published_range(found))
+    yield dg.MaterializeResult(metadata=report.published_range(found))
 
 
 @dg.asset(
@@ -154,17 +193,20 @@ def published_hours(
     group_name=GROUP,
     kinds={"dynamodb"},
     pool=PUBLISHER_POOL,
+    output_required=False,  # in the stage `candidate` nothing is published
     backfill_policy=dg.BackfillPolicy.single_run(),
 )
 def daily_rollup(
     context: dg.AssetExecutionContext, workplace: dg.ResourceParam[Workplace]
-) -> dg.MaterializeResult:  # type: ignore[type-arg] # Dagster knows it only without an argument
+) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg] # Dagster knows it only without an argument
     """A day in each site's own zone. Every publication of hours makes the days it touches, in the same move,
     and reports them here; a run of this asset alone makes them again from the published hours."""
+    if _leaves_as_is(context):
+        return
     days = list(context.partition_keys)
     found = rebuild_range(workplace, context.run.run_id, reason=_reason(context), days=days)
     report.rebuilt(context, {"month": MONTHLY}, found)
-    return dg.MaterializeResult(metadata=report.published_range(found))
+    yield dg.MaterializeResult(metadata=report.published_range(found))
 
 
 @dg.asset(
@@ -173,12 +215,15 @@ def daily_rollup(
     group_name=GROUP,
     kinds={"dynamodb"},
     pool=PUBLISHER_POOL,
+    output_required=False,  # in the stage `candidate` nothing is published
     backfill_policy=dg.BackfillPolicy.single_run(),
 )
 def monthly_rollup(
     context: dg.AssetExecutionContext, workplace: dg.ResourceParam[Workplace]
-) -> dg.MaterializeResult:  # type: ignore[type-arg] # Dagster knows it only without an argument
+) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg] # Dagster knows it only without an argument
     """A month in each site's own zone, made and reported as days are."""
+    if _leaves_as_is(context):
+        return
     months = list(context.partition_keys)
     found = rebuild_range(workplace, context.run.run_id, reason=_reason(context), months=months)
-    return dg.MaterializeResult(metadata=report.published_range(found))
+    yield dg.MaterializeResult(metadata=report.published_range(found))

@@ -9,6 +9,7 @@ import dagster as dg
 
 from orchestration.steps.archive_hour import DUPLICATE, OPEN_NOTE
 from orchestration.steps.archive_range import ArchivedRange
+from orchestration.steps.candidate_range import Folded, Share
 from orchestration.steps.completeness import in_words
 from orchestration.steps.cut import texts
 from orchestration.steps.publish_range import PublishedRange
@@ -96,6 +97,30 @@ def candidates(found: Sequence[Candidate]) -> Metadata:
         "total_duration_ms": dg.MetadataValue.int(sum(c.duration_ms for c in found)),
         "total_ledger": dg.MetadataValue.json({part: sum(c[part] for c in counts) for part in PARTS}),
     }
+
+
+def reprocessing(share: Share, folded: Folded) -> Metadata:
+    """What a run did of a reprocessing."""
+    return {
+        "reprocessing": dg.MetadataValue.text(share.request.id),
+        "source": dg.MetadataValue.text(share.request.source),
+        "sites_only": dg.MetadataValue.text(_some(share.request.sites) if share.request.sites else "all"),
+        "base_root": dg.MetadataValue.text("none" if share.base is None else share.base.id),
+        "hours_kept": dg.MetadataValue.int(len(folded.kept)),
+        "hours_not_published": dg.MetadataValue.text(_some(folded.unpublished)),
+    }
+
+
+def nothing_to_archive(share: Share) -> dg.MaterializeResult:  # type: ignore[type-arg] # Dagster knows it only without an argument
+    """A run whose hours are all done: archived by an earlier run, or folded from what is published."""
+    why = f"Nothing is archived here for reprocessing {share.request.id}."
+    return dg.MaterializeResult(
+        metadata={"reprocessing": share.request.id, "hours": 0},
+        check_results=[
+            dg.AssetCheckResult(check_name=name, passed=True, description=why)
+            for name in (RECEIPTS_COMPLETE, ITEMS_READABLE)
+        ],
+    )
 
 
 def published_hour(made: Provenance, changed: Set[str]) -> Metadata:

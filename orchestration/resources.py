@@ -22,13 +22,17 @@ from recount.store.candidates import Candidates
 from recount.store.catalog import Catalog
 from recount.store.manifests import Manifests
 from recount.store.raw import RawStore
+from recount.store.reprocessings import Reprocessings
 from recount.store.segments import SegmentStore
 from recount.store.tables import Tables, open_tables
 
 
 @dataclass(frozen=True)
 class Workplace:
-    """The stores of one deployment; each opens when it is first used."""
+    """The stores of one deployment; each opens when it is first used.
+
+    `draft`: the reprocessing that this is the workplace of; what it archives nobody else goes on from.
+    """
 
     settings: Settings
     tables: Tables
@@ -37,6 +41,7 @@ class Workplace:
     quarantine: Callable[[Sequence[DeadLetter]], None]
     now_ms: Callable[[], int]
     sleep: Callable[[float], None]
+    draft: str = ""
 
     @cached_property
     def raw(self) -> RawStore:
@@ -44,7 +49,7 @@ class Workplace:
 
     @cached_property
     def archive(self) -> Archive:
-        return Archive(self.settings.archive_root)
+        return Archive(self.settings.archive_root, self.draft)
 
     @cached_property
     def candidates(self) -> Candidates:
@@ -55,10 +60,14 @@ class Workplace:
         return Manifests(self.tables.manifests)
 
     @cached_property
+    def segments(self) -> SegmentStore:
+        return SegmentStore(self.tables.rollups, self.settings.site_slots)
+
+    @cached_property
     def publisher(self) -> Publisher:
         return Publisher(
             self.candidates,
-            SegmentStore(self.tables.rollups, self.settings.site_slots),
+            self.segments,
             self.manifests,
             self.catalog.sites,
             site_slots=self.settings.site_slots,
@@ -69,6 +78,10 @@ class Workplace:
     @cached_property
     def catalog(self) -> Catalog:
         return Catalog(self.tables.catalog)
+
+    @cached_property
+    def reprocessings(self) -> Reprocessings:
+        return Reprocessings(self.tables.catalog)
 
     @cached_property
     def proven(self) -> Proven:

@@ -13,6 +13,7 @@ from orchestration import external
 from orchestration.jobs import HOUR_JOB
 from orchestration.partitions import PARTITION, RANGE_END, RANGE_START, range_tags
 from orchestration.resources import Workplace
+from orchestration.stage import CANDIDATE, STAGE_TAG
 from orchestration.steps.cut import key, texts
 from orchestration.steps.lag import LAG_MAX_RECORDS, Lag, lags
 from orchestration.steps.reconcile import State, due, hour_end_ms, look
@@ -80,9 +81,11 @@ def run_request(span: HourRange, state: State, now_ms: int) -> dg.RunRequest:
 
 
 def in_progress(instance: dg.DagsterInstance) -> set[str]:
-    """The hours of runs that are waiting or under way, and the hour after each: it may follow."""
+    """The hours that runs waiting or under way will publish, and the hour after each: it may follow."""
     hours: set[str] = set()
     for run in instance.get_runs(dg.RunsFilter(statuses=list(NOT_FINISHED))):
+        if run.tags.get(STAGE_TAG) == CANDIDATE:
+            continue
         one = run.tags.get(PARTITION, "")
         first, last = run.tags.get(RANGE_START, one), run.tags.get(RANGE_END, one)
         if "T" in first:  # an hour, not a day or a month

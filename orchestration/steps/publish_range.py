@@ -32,7 +32,8 @@ def publish_range(
 ) -> PublishedRange | None:
     """Publish the newest candidates of `hours` and of the hours that followed from them in this run.
 
-    None where there is nothing to publish. Raises Conflict where another publisher keeps moving the pointer.
+    Candidates of a reprocessing are left alone. None where there is nothing to publish. Raises Conflict where
+    another publisher keeps moving the pointer.
     """
     started_ms = place.now_ms()
 
@@ -41,7 +42,7 @@ def publish_range(
             place.candidates.info("hour", hour, g)
             for g in reversed(place.candidates.generations("hour", hour))
         )
-        return next((info for info in infos if info is not None), None)
+        return next((info for info in infos if info is not None and not info.reprocessing), None)
 
     found = with_followers(hours, newest, lambda candidate: candidate.run_id == run_id)
     superseded = _superseded(place, found)

@@ -57,18 +57,20 @@ class Task:
 
 
 class TaskFolder:
-    """Folds tasks; one a process, so that user agents are interpreted once."""
+    """Folds tasks; one a process, so that user agents are interpreted once. `only`: these sites, if any."""
 
-    def __init__(self, root: str, sites: Mapping[str, Site]) -> None:
+    def __init__(self, root: str, sites: Mapping[str, Site], only: Sequence[str] = ()) -> None:
         self._archive = Archive(root)
         self._sites = sites
+        self._only = list(only) or None
         self._interpreter = Interpreter()
 
     def fold(self, task: Task) -> dict[str, Rollup]:
         """The rollup of each hour of the task. The fold puts every row into its own hour, so many hours at
         once give the same as one after the other."""
-        events = pl.concat([self._archive.read_events(hour, g, task.slot) for hour, g in task.hours])
-        ends = pl.concat([self._archive.read_ends(hour, g, task.slot) for hour, g in task.hours])
+        read, only = self._archive, self._only
+        events = pl.concat([read.read_events(hour, g, task.slot, sites=only) for hour, g in task.hours])
+        ends = pl.concat([read.read_ends(hour, g, task.slot, sites=only) for hour, g in task.hours])
         present = set(events["site"].unique()) | set(ends["site"].unique())
         # A site that has left the catalog keeps its history, counted by the rules of a new site.
         sites = {name: self._sites.get(name) or Site(id=name, domain=name) for name in sorted(present)}
@@ -94,14 +96,22 @@ def tasks_of(infos: Iterable[ArchiveInfo]) -> list[Task]:
 
 
 def fold_hours(
-    infos: Sequence[ArchiveInfo], root: str, sites: Mapping[str, Site], *, processes: int
+    infos: Sequence[ArchiveInfo],
+    root: str,
+    sites: Mapping[str, Site],
+    *,
+    processes: int,
+    only: Sequence[str] = (),
 ) -> Iterator[tuple[ArchiveInfo, Rollup]]:
-    """The rollup of each hour, in order; in `processes` processes where there is much to do."""
+    """The rollup of each hour, in order; in `processes` processes where there is much to do.
+
+    `only`: the sites to fold, all unless given.
+    """
     tasks = tasks_of(infos)
     if processes < 2 or sum(info.events for info in infos) < PARALLEL_MIN_EVENTS:
-        yield from _gathered(infos, tasks, map(TaskFolder(root, sites).fold, tasks))
+        yield from _gathered(infos, tasks, map(TaskFolder(root, sites, only).fold, tasks))
         return
-    with ProcessPoolExecutor(processes, get_context("spawn"), _start, (root, sites)) as pool:
+    with ProcessPoolExecutor(processes, get_context("spawn"), _start, (root, sites, only)) as pool:
         yield from _gathered(infos, tasks, pool.map(_fold, tasks))
 
 
@@ -176,9 +186,9 @@ def unbalanced(hour: str, ledger: Ledger) -> list[Unbalanced]:
 _folder: TaskFolder | None = None  # of this worker process
 
 
-def _start(root: str, sites: Mapping[str, Site]) -> None:
+def _start(root: str, sites: Mapping[str, Site], only: Sequence[str]) -> None:
     global _folder
-    _folder = TaskFolder(root, sites)
+    _folder = TaskFolder(root, sites, only)
 
 
 def _fold(task: Task) -> dict[str, Rollup]:

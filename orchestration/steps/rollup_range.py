@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from orchestration.resources import Workplace
 from orchestration.steps.rollup_hour import Unbalanced, fold_hours, ledger_of, provenance, unbalanced
 from recount.periods import previous_hour
@@ -29,25 +31,32 @@ def rollup_range(
     run_id: str,
     *,
     reason: str,
+    only: Sequence[str] = (),
+    mark: Callable[[Provenance], Provenance] = lambda made: made,
     progress: Callable[[Candidate], None] = lambda candidate: None,
 ) -> list[Candidate]:
-    """Fold every archived hour into a candidate of its own; nothing is published here."""
+    """Fold every archived hour into a candidate of its own; nothing is published here.
+
+    `only`: the sites to fold, all unless given. `mark` has the last word on where a candidate comes from.
+    """
     sites = place.catalog.sites()
     found: list[Candidate] = []
     started_ms = place.now_ms()
     processes = min(place.settings.event_slots, os.cpu_count() or 1)
-    for info, rollup in fold_hours(infos, place.settings.archive_root, sites, processes=processes):
-        ledger = ledger_of(info, rollup)
+    for info, rollup in fold_hours(infos, place.settings.archive_root, sites, processes=processes, only=only):
+        ledger = ledger_of(_within(info, only), rollup)
         sealed = place.candidates.write(
             rollup,
-            provenance(
-                info,
-                _before(place, info),
-                ledger,
-                sites,
-                now_ms=place.now_ms(),
-                run_id=run_id,
-                reason=reason,
+            mark(
+                provenance(
+                    info,
+                    _before(place, info),
+                    ledger,
+                    sites,
+                    now_ms=place.now_ms(),
+                    run_id=run_id,
+                    reason=reason,
+                )
             ),
         )
         done_ms = place.now_ms()
@@ -58,6 +67,13 @@ def rollup_range(
         found.append(candidate)
         progress(candidate)
     return found
+
+
+def _within(info: ArchiveInfo, only: Sequence[str]) -> ArchiveInfo:
+    """What an archive says of some sites, all unless given."""
+    if not only:
+        return info
+    return replace(info, ledger={site: line for site, line in info.ledger.items() if site in only})
 
 
 def _before(place: Workplace, info: ArchiveInfo) -> ArchiveInfo | None:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
+
 from recount.ids import new_id
 from recount.store.manifests import Entry, Manifest, Manifests, Moved, Publication, Root
 from recount.store.provenance import Provenance, month_of_key
@@ -81,15 +83,17 @@ class Draft:
         self._provenance.append(made)
         self._record(made.key, generations, after, changes)
 
-    def publish(self, reason: str, run_id: str, now_ms: int) -> Publication:
+    def publish(self, reason: str, run_id: str, now_ms: int, cause: str = "") -> Publication:
         """Write what is left and move the pointer. Raises Conflict if the base is no longer current."""
         self._flush()
-        self._manifests.put_provenance(self._provenance)
+        name = new_id()
+        shown = {"publication": name, "published_ms": now_ms}
+        self._manifests.put_provenance(msgspec.structs.replace(made, **shown) for made in self._provenance)
         parent = None if self._base is None else self._base.id
         months = {} if self._base is None else dict(self._base.months)
         changed = [self._manifest(month) for month in sorted({month_of_key(key) for key in self._entries})]
         months |= {manifest.month: manifest.id for manifest in changed}
-        root = Root(id=new_id(), months=months, at_ms=now_ms, reason=reason, run_id=run_id, parent=parent)
+        root = Root(id=name, months=months, at_ms=now_ms, reason=reason, run_id=run_id, parent=parent)
         publication = Publication(
             id=root.id,
             parent=parent,
@@ -99,6 +103,7 @@ class Draft:
             moved=self.moved,
             sites=self.sites,
             kept=self.kept,
+            cause=cause,
         )
         self._manifests.move(self._base, root, changed, publication)
         return publication

@@ -67,7 +67,9 @@ class Publisher:
         self._top_values = top_values
         self._now_ms = now_ms
 
-    def publish(self, hours: Sequence[HourCandidate], reason: str, run_id: str = "") -> Publication:
+    def publish(
+        self, hours: Sequence[HourCandidate], reason: str, run_id: str = "", *, cause: str = ""
+    ) -> Publication:
         """Show candidates, all of them or none; what is published already is passed over.
 
         Raises Conflict naming the hour whose base changed since its candidate was computed, InvalidInput for
@@ -83,7 +85,7 @@ class Publisher:
                 self._fill(draft, todo, reason, run_id)
             return bool(todo)
 
-        return self._move(fill, reason, run_id)
+        return self._move(fill, reason, run_id, cause)
 
     def rebuild(
         self, days: Sequence[str], months: Sequence[str], reason: str, run_id: str = ""
@@ -98,7 +100,7 @@ class Publisher:
 
         return self._move(fill, reason, run_id)
 
-    def _move(self, fill: Callable[[Draft], bool], reason: str, run_id: str) -> Publication:
+    def _move(self, fill: Callable[[Draft], bool], reason: str, run_id: str, cause: str = "") -> Publication:
         """Fill a draft of the current root and show it; from the start again if another was faster.
 
         Where there is nothing to fill in, the current publication is returned.
@@ -108,7 +110,7 @@ class Publisher:
             if not fill(draft) and draft.base is not None:
                 return self._manifests.publication(draft.base.id)
             try:
-                publication = draft.publish(reason, run_id, self._now_ms())
+                publication = draft.publish(reason, run_id, self._now_ms(), cause)
             except Conflict:
                 log.info("publish_rebased", attempt=attempt, run_id=run_id)
                 continue
@@ -176,7 +178,9 @@ class Publisher:
                 known = shown.get(slot, {}).get(site)
                 if known is None or known.digest != segment.digest:
                     fresh.setdefault(slot, {})[site] = segment
-        removed = {slot: frozenset(old.keys() - info.sites.keys()) for slot, old in shown.items()}
+        spoken_for = frozenset(info.only)
+        gone = {slot: frozenset(old.keys() - info.sites.keys()) for slot, old in shown.items()}
+        removed = {slot: found & spoken_for if spoken_for else found for slot, found in gone.items()}
         touched = {*fresh, *(slot for slot, sites in removed.items() if sites)}
         return {slot: SlotChange(fresh.get(slot, {}), removed.get(slot, frozenset())) for slot in touched}
 

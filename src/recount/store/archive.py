@@ -5,6 +5,9 @@
 
 A generation is written slot by slot (by several processes if need be) and sealed last; one without its
 `generation.json` does not exist. Nothing sealed is ever written again.
+
+What a reprocessing archives is a draft: only that reprocessing goes on from it, until it is published and the
+draft adopted (by the file `adopted` beside the seal).
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from recount.counting.visits import Cut
 
 SEAL: Final = "generation.json"
+ADOPTED: Final = "adopted"
+DRAFT_NOTE: Final = "draft_of"
 
 
 class SlotInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,10 +100,14 @@ class ArchiveInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Archive:
-    """Archive generations by hour. All methods may be called from several processes at once."""
+    """Archive generations by hour. All methods may be called from several processes at once.
 
-    def __init__(self, root: str) -> None:
+    `draft`: the reprocessing whose drafts this one seals and sees.
+    """
+
+    def __init__(self, root: str, draft: str = "") -> None:
         self._objects = Objects(root)
+        self._draft = draft
 
     def write_slot(self, hour: str, generation: str, slot: int, cut: Cut) -> SlotInfo:
         """Write one slot. Events must be sorted by site first, as `visits.cut` gives them."""
@@ -123,6 +132,8 @@ class Archive:
         """Make a generation exist, once all of its slots are written. Raises Conflict if it exists."""
         if self.info(hour, generation) is not None:
             raise Conflict(f"archive generation {generation} of {hour} is sealed already")
+        if self._draft:
+            info = msgspec.structs.replace(info, notes=info.notes | {DRAFT_NOTE: self._draft})
         self._objects.put(f"{_folder(hour, generation)}/{SEAL}", msgspec.json.encode(info))
 
     def info(self, hour: str, generation: str) -> ArchiveInfo | None:
@@ -135,9 +146,21 @@ class Archive:
         return [n.removeprefix("generation=") for n in self._objects.names(f"archive/hour={hour}")]
 
     def newest(self, hour: str) -> ArchiveInfo | None:
-        """The newest sealed generation (ids sort by the moment they were made)."""
+        """The newest sealed generation (ids sort by the moment they were made), drafts of others left out."""
         infos = (self.info(hour, generation) for generation in reversed(self.generations(hour)))
-        return next((info for info in infos if info is not None), None)
+        return next((info for info in infos if info is not None and self._is_seen(info)), None)
+
+    def adopt(self, hour: str, generation: str) -> None:
+        """Let everybody go on from a draft; fine for one that is no draft or adopted already."""
+        info = self.info(hour, generation)
+        if info is not None and DRAFT_NOTE in info.notes:
+            self._objects.put(f"{_folder(hour, generation)}/{ADOPTED}", b"")
+
+    def _is_seen(self, info: ArchiveInfo) -> bool:
+        draft = info.notes.get(DRAFT_NOTE, "")
+        if draft in ("", self._draft):
+            return True
+        return self._objects.get(f"{_folder(info.hour, info.generation)}/{ADOPTED}") is not None
 
     def hours(self) -> list[str]:
         """Hours that have any generation, in order."""
@@ -161,10 +184,15 @@ class Archive:
         return self._read("events", hour, generation, slot, columns, sites, slots)
 
     def read_ends(
-        self, hour: str, generation: str, slot: int | None = None, slots: int | None = None
+        self,
+        hour: str,
+        generation: str,
+        slot: int | None = None,
+        sites: Sequence[str] | None = None,
+        slots: int | None = None,
     ) -> pl.DataFrame:
-        """Rows of VISIT_END_SCHEMA: visits that ended in this hour."""
-        return self._read("ends", hour, generation, slot, None, None, slots)
+        """Rows of VISIT_END_SCHEMA: visits that ended in this hour, of some sites or all."""
+        return self._read("ends", hour, generation, slot, None, sites, slots)
 
     def read_carry(
         self, hour: str, generation: str, slot: int | None = None, slots: int | None = None

@@ -100,7 +100,10 @@ class Moved(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Publication(msgspec.Struct, frozen=True, kw_only=True):
-    """The record of one move. `sites`: changed sites by period key; `kept`: hours whose output was equal."""
+    """The record of one move. `sites`: changed sites by period key; `kept`: hours whose output was equal.
+
+    `cause` names what was published: `reprocessing/<id>`, `rollback/<publication>`; empty: just hours.
+    """
 
     id: str
     parent: str | None
@@ -110,6 +113,7 @@ class Publication(msgspec.Struct, frozen=True, kw_only=True):
     moved: dict[str, Moved] = {}
     sites: dict[str, list[str]] = {}
     kept: list[str] = []
+    cause: str = ""
 
 
 class Manifests:

@@ -33,7 +33,9 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     `sites`: rows per site; `ledger`: per site what became of the accepted events; `children`: per site slot
     the generation of each hour (of a day) or day (of a month) it was made from. `carry_in`, `carry_out`:
     `ArchiveInfo.carry_digest` of the hour before and of this one ("": no open visit). `open_until` (ms UTC)
-    is set for an hour published before its end.
+    is set for an hour published before its end. `only`: the sites that the generation speaks for; empty: all.
+    `reprocessing` is set for a candidate that waits for its reprocessing to be published. `publication` and
+    `published_ms`: the move that showed it first, known to `Manifests` alone.
     """
 
     kind: Kind
@@ -51,6 +53,10 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     sites: dict[str, int] = {}
     ledger: dict[str, dict[str, int]] = {}
     open_until: int | None = None
+    only: list[str] = []
+    reprocessing: str = ""
+    publication: str = ""
+    published_ms: int = 0
 
     @property
     def key(self) -> str:

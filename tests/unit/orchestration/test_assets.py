@@ -2,77 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 import dagster as dg
 import pytest
 
 from orchestration import assets
-from orchestration.definitions import definitions
 from orchestration.jobs import HOUR_JOB, PUBLISH_OPEN_JOB
-from orchestration.partitions import range_tags
 from orchestration.steps import rollup_hour
 from recount.counting.fold import fold
 from recount.periods import HOUR_MS, MINUTE_MS
+from tests.unit.orchestration.runner import Runner, checks, materialized
 from tests.unit.orchestration.world import LIVE, START, World, hour
 
 MINUTE = MINUTE_MS
-
-
-@pytest.fixture(scope="module")
-def defs() -> dg.Definitions:
-    made = definitions()
-    assert isinstance(made, dg.Definitions)
-    return made
-
-
-@pytest.fixture(scope="module")
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as made:
-        yield made
-
-
-class Runner:
-    """Runs jobs of the definitions on a world."""
-
-    def __init__(self, defs: dg.Definitions, instance: dg.DagsterInstance, world: World) -> None:
-        self._defs, self._instance, self._world = defs, instance, world
-
-    def run(self, job: str, first: str, last: str) -> dg.ExecuteInProcessResult:
-        return self._defs.resolve_job_def(job).execute_in_process(
-            instance=self._instance,
-            resources={"workplace": self._world.place},
-            tags=range_tags((first, last)) | {"recount/reason": "test"},
-            raise_on_error=False,
-        )
-
-    def materialize(self, asset: dg.AssetsDefinition, partition: str) -> dg.ExecuteInProcessResult:
-        return dg.materialize(
-            [asset],
-            partition_key=partition,
-            instance=self._instance,
-            resources={"workplace": self._world.place},
-        )
-
-
-@pytest.fixture
-def runner(defs: dg.Definitions, instance: dg.DagsterInstance, world: World) -> Runner:
-    return Runner(defs, instance, world)
-
-
-def materialized(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, dict[str, Any]]:
-    """Partition -> metadata, also of partitions that were reported beyond those of the run."""
-    found = {}
-    for event in result.all_events:
-        if event.is_step_materialization and event.asset_key == dg.AssetKey(asset):
-            data = event.step_materialization_data.materialization
-            found[str(data.partition)] = {name: value.value for name, value in data.metadata.items()}
-    return found
-
-
-def checks(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
-    return {e.check_name: e.passed for e in result.get_asset_check_evaluations()}
 
 
 def test_a_range_is_one_run_with_metadata_for_each_hour(runner: Runner, world: World) -> None:

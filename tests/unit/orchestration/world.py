@@ -26,6 +26,7 @@ from recount.settings import Settings
 from recount.store.catalog import Site
 from recount.store.manifests import Entry
 from recount.store.provenance import Kind, period_key
+from recount.store.segment_decode import counts
 from recount.store.tables import memory_tables
 from tests import made
 from tests.memory_log import MemoryLog
@@ -121,6 +122,20 @@ class World:
         made = rollup_range(self.place, made_by(run, hours, self.place.archive), run, reason="test")
         assert not [line for candidate in made for line in candidate.unbalanced]
         return publish_range(self.place, hours, run, reason="test")
+
+    def confirmed(self, hour_name: str) -> str:
+        """The generation confirmed for an hour; empty where nothing is published."""
+        entry = self.entry(hour_name)
+        return "" if entry is None else entry.confirmed
+
+    def values(self, period: str, dimension: str, site: str = "demo") -> set[str]:
+        """The values of a dimension that readers see of a site for `hour/...`, `day/...` or `month/...`."""
+        place = self.place
+        entry = place.manifests.entries(place.manifests.current(), [period])[period]
+        generation = entry.generation(site_slot(site, place.settings.site_slots))
+        assert generation is not None
+        found = place.segments.numbers([(site, period, generation)])
+        return set(counts([f for f in found if f is not None], {dimension}).rows["value"])
 
     def total(self, period: str, site: str = "demo") -> dict[str, int]:
         """What is shown of a site for `hour/...`, `day/...` or `month/...`: sums, and how many visitors."""
