@@ -19,8 +19,8 @@ import xxhash
 import zstandard
 
 from recount import columns
-from recount.errors import Conflict
 from recount.columns import PoisonReason
+from recount.errors import Conflict
 from recount.event import EVENT_SCHEMA, POSITION_SCHEMA
 from recount.kafka import SourcePartition
 from recount.periods import FIRST_HOUR, HOUR_MS, hour_of, hour_start_ms
@@ -103,8 +103,8 @@ def _within_archive(
     """The events of hours that exist, and (row of `places`, reason) of the others."""
     oldest_ms = max(hour_start_ms(FIRST_HOUR), now_ms - retention_days * DAY_S * 1000)
     ts = pl.col("ts")
-    reason = pl.when(ts < oldest_ms).then(pl.lit(PoisonReason.TOO_OLD.value))
-    reason = reason.when(ts > now_ms + AHEAD_MAX_MS).then(pl.lit(PoisonReason.IN_THE_FUTURE.value))
+    too_old = pl.when(ts < oldest_ms).then(pl.lit(PoisonReason.TOO_OLD.value))
+    reason = too_old.when(ts > now_ms + AHEAD_MAX_MS).then(pl.lit(PoisonReason.IN_THE_FUTURE.value))
     judged = events.with_columns(reason=reason.otherwise(None))
     if judged["reason"].null_count() == judged.height:
         return events, []

@@ -27,7 +27,8 @@ def test_it_leaves_with_the_flag_and_returns_without(tmp_path: Path) -> None:
         other.register(TWO)
         assert directory.instances("ingest") == [TWO]
         now[0] += 2
-    assert (directory.left_s, other.left_s) == (4, None)
+    left_s: list[float | None] = [directory.left_s, other.left_s]
+    assert left_s == [4, None]
 
     drains.cancel(ONE.id)
     directory.register(ONE)

@@ -22,8 +22,7 @@ class Runner:
         return self._defs.resolve_job_def(job).execute_in_process(
             instance=self._instance,
             resources={"workplace": self._world.place},
-            tags=range_tags((first, last))
-            | {f"recount/{k}": v for k, v in ({"reason": "test"} | tags).items()},
+            tags=range_tags((first, last)) | given,
             raise_on_error=False,
         )
 
