@@ -26,7 +26,7 @@ from dax.wire.cbor import Reader
 from dax.wire.methods import AUTHORIZE, GET_ITEM_NUMBER, METHODS, SERVICE, Method
 from dax.wire.scanner import Scanner
 
-MAGIC: Final = "J7yne5G"
+_MAGIC: Final = b"\x67J7yne5G"  # a CBOR text
 OPENING_ITEMS: Final = 5
 AHEAD_MAX_BYTES: Final = 65_536
 """How much may wait behind the request that is being answered."""
@@ -146,6 +146,8 @@ class Connection(asyncio.Protocol):
 
     def _advance(self) -> None:
         try:
+            if self._phase is _Phase.OPENING and not self._buffer.startswith(_MAGIC[: len(self._buffer)]):
+                raise Malformed("the connection does not open as the DAX protocol does")
             while not self._answering and not self._blocked and not self._transport.is_closing():
                 if not self._scanner.advance(self._buffer):
                     if self._buffer:
@@ -225,9 +227,9 @@ def _after_string(data: bytes, at: int) -> int:
 
 
 def _check_opening(reader: Reader) -> None:
-    magic, layering, session, agent, types = (reader.item() for _ in range(OPENING_ITEMS))
-    if magic != MAGIC or layering != 0 or types != 0:
-        raise Malformed("the connection does not open as the DAX protocol does")
+    _, layering, session, agent, types = (reader.item() for _ in range(OPENING_ITEMS))
+    if layering != 0 or types != 0:
+        raise Malformed("the connection wants layers or types, which are not known here")
     if not isinstance(session, bytes | None) or not isinstance(agent, dict | None):
         raise Malformed("the connection opens with a session or an agent of a wrong type")
 
