@@ -31,6 +31,10 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "TransactWriteItems": transact.transact_write_items,
 }
 
+# The Python client changes the parameters of this one as it sends them: when it sends them again, it refuses
+# them itself, and what was wrong is lost.
+_ONCE: Final = frozenset({"BatchWriteItem"})
+
 _log = structlog.get_logger()
 
 
@@ -54,4 +58,4 @@ def failed(node: Node, method: str, error: Refusal | Unreachable | Malformed) ->
     node.stats.errors[method, code] += 1
     if isinstance(error, Unreachable):
         _log.warning("no outcome", operation=method, detail=str(error))
-    return answers.error(error, node.reason_item)
+    return answers.error(error, node.reason_item, repeatable=method not in _ONCE)

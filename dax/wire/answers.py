@@ -167,30 +167,42 @@ def key_schema(schema: Schema) -> bytes:
     return bytes(out)
 
 
-def error(cause: Refusal | Unreachable | Malformed, encoded_item: Callable[[Reason], bytes | None]) -> bytes:
-    """`encoded_item` gives the bytes of an item that a failed transaction returns."""
+def error(
+    cause: Refusal | Unreachable | Malformed,
+    encoded_item: Callable[[Reason], bytes | None],
+    *,
+    repeatable: bool,
+) -> bytes:
+    """`encoded_item` gives the bytes of an item that a failed transaction returns.
+
+    With `repeatable` false the client is kept from sending the request again, whatever the error.
+    """
     if isinstance(cause, Malformed):
         cause = Refusal.invalid(f"not a request of the DAX protocol: {cause}")
     elif isinstance(cause, Unreachable):
         cause = Refusal("InternalServerError", str(cause), status=500)
     out = bytearray()
-    array(out, [number(code) for code in _code_path(cause)])
+    array(out, [number(code) for code in _code_path(cause, repeatable)])
     cbor.text(out, cause.message)
     cbor.head(out, cbor.ARRAY, 4 if cause.reasons else 3)
     _text_or_null(out, cause.request_id)
     cbor.text(out, cause.code)
-    cbor.integer(out, cause.status)
+    if repeatable or cause.status < 500:
+        cbor.integer(out, cause.status)
+    else:
+        cbor.null(out)
     if cause.reasons:
         _reasons(out, cause.reasons, encoded_item)
     return bytes(out)
 
 
-def _code_path(cause: Refusal) -> tuple[int, ...]:
+def _code_path(cause: Refusal, repeatable: bool) -> tuple[int, ...]:
     """Starts with what to do: anything but a 3 is sent twice again, which is of no use to a refusal."""
     if cause.code == "AccessDeniedException":
         return (_FINAL, 37, 38, 42)
     last = _NUMBERS.get(cause.code)
-    start = _REPEATABLE if cause.status >= 500 or last in _PASSING else _FINAL
+    passing = cause.status >= 500 or last in _PASSING
+    start = _REPEATABLE if passing and repeatable else _FINAL
     if last is None:
         last = _NUMBERS["InternalServerError"] if cause.status >= 500 else _NUMBERS["ValidationException"]
     return (start, *_DYNAMODB, last)
