@@ -23,6 +23,7 @@ PARTS: Final = {
     "hour": "tests.bench.bench_hour",
     "pages": "tests.bench.bench_pages",
     "latency": "tests.bench.bench_latency",
+    "dax": "tests.bench.bench_dax",
 }
 RESULT: Final = Path("build/bench.json")
 
