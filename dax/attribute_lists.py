@@ -20,7 +20,8 @@ from dax.errors import Refusal, SetupError
 
 EMPTY_ID: Final = 1  # by definition of the protocol
 LISTS_MAX: Final = 200_000
-NAMES_MAX_BYTES: Final = 2 * 1024 * 1024
+LIST_MAX_BYTES: Final = 2 * 1024 * 1024
+FILE_MAX_BYTES: Final = 256 * 1024 * 1024
 FILE: Final = "attribute-lists.jsonl"
 
 Names = tuple[str, ...]
@@ -79,15 +80,17 @@ class AttributeLists:
         return self._add(wanted) if known is None else known
 
     def _add(self, names: Names) -> int:
-        if len(self._names) >= LISTS_MAX:
-            raise Refusal(
-                "LimitExceededException", f"this node knows {LISTS_MAX} attribute lists and takes no more"
-            )
         line = orjson.dumps([number_of(names), names]) + b"\n"
-        if len(line) > NAMES_MAX_BYTES:
-            raise Refusal.invalid(f"the names of an item's attributes exceed {NAMES_MAX_BYTES} bytes")
+        if len(line) > LIST_MAX_BYTES:
+            raise Refusal.invalid(f"the names of an item's attributes exceed {LIST_MAX_BYTES} bytes")
+        if len(self._names) >= LISTS_MAX or self._size_bytes + len(line) > FILE_MAX_BYTES:
+            raise Refusal(
+                "LimitExceededException",
+                f"this node takes no more attribute lists: the limits are {LISTS_MAX} lists and"
+                f" {FILE_MAX_BYTES} bytes",
+            )
         self._remember(number_of(names), names)
-        os.write(self._file, line)
+        self._size_bytes += os.write(self._file, line)
         os.fsync(self._file)
         return self._ids[names]
 
@@ -101,6 +104,7 @@ class AttributeLists:
         whole = content.rfind(b"\n") + 1
         if whole < len(content):  # a line cut short by a crash was never answered for
             os.ftruncate(self._file, whole)
+        self._size_bytes = whole
         for place, line in enumerate(content[:whole].splitlines(), 1):
             try:
                 number, names = orjson.loads(line)

@@ -13,7 +13,9 @@ from typing import Final, Generic, TypeVar
 
 from dax.errors import Denied
 
-ENTRY_OVERHEAD_BYTES: Final = 400  # key, entry and their places in the dictionary, measured
+# Measured: the entry, its place in the dictionary, the headers of its byte strings; then a query's key.
+ENTRY_OVERHEAD_BYTES: Final = 300
+QUESTION_OVERHEAD_BYTES: Final = 300
 
 Key = TypeVar("Key", bound=Hashable)
 Clock = Callable[[], float]
@@ -213,7 +215,7 @@ class QueryCache(Lru[QueryKey]):
     def keep(self, key: QueryKey, epoch: int, answer: bytes, *, absent: bool, key_bytes: int) -> None:
         """Unless the cache was flushed since `epoch`, when the question was asked."""
         if self.limits.ttl_s and epoch == self.epoch:
-            self.put(key, answer, absent=absent, key_bytes=key_bytes)
+            self.put(key, answer, absent=absent, key_bytes=key_bytes + QUESTION_OVERHEAD_BYTES)
 
     def flush(self, table: str | None = None) -> int:
         self.epoch += 1

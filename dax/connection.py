@@ -59,6 +59,12 @@ class Hub:
         self.tasks: set[asyncio.Task[None]] = set()
         self._advertised = advertised
         self.gets = node.stats.request("GetItem")
+        self.waiting_bytes = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether requests of clients that have gone take all places."""
+        return len(self.tasks) >= 2 * self.node.settings.connections_max
 
     def endpoints(self, sockname: tuple[Any, ...]) -> bytes:
         """The address to connect to, in the family of the connection that asks."""
@@ -83,6 +89,7 @@ class Connection(asyncio.Protocol):
         self._method: Method = AUTHORIZE
         self._answering = False
         self._blocked = False
+        self._counted_bytes = 0
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -101,6 +108,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._hub.connections.discard(self)
+        self._buffer.clear()
+        self._count_waiting()
         self._node.stats.connections = len(self._hub.connections)
         self._received_all()
 
@@ -150,10 +159,10 @@ class Connection(asyncio.Protocol):
                 raise Malformed("the connection does not open as the DAX protocol does")
             while not self._answering and not self._blocked and not self._transport.is_closing():
                 if not self._scanner.advance(self._buffer):
-                    if self._buffer:
-                        self._await_rest()
-                    return
+                    self._await_rest()
+                    break
                 self._step()
+            self._count_waiting()
         except (Malformed, Refusal) as error:
             _log.warning("connection closed", reason=str(error))
             self._transport.write(dispatch.failed(self._node, self._method.name, error))
@@ -190,6 +199,8 @@ class Connection(asyncio.Protocol):
         if self._method.name == "endpoints":
             self._transport.write(self._hub.endpoints(self._transport.get_extra_info("sockname")))
             return
+        if self._hub.is_full:
+            raise Refusal("ThrottlingException", "too many requests are under way")
         self._answering = True
         task = asyncio.get_running_loop().create_task(self._answer(self._method.name, arguments))
         self._hub.tasks.add(task)
@@ -203,8 +214,14 @@ class Connection(asyncio.Protocol):
             self._transport.write(answer)  # which may pause it again
             self._advance()
 
+    def _count_waiting(self) -> None:
+        self._hub.waiting_bytes += len(self._buffer) - self._counted_bytes
+        self._counted_bytes = len(self._buffer)
+        if self._hub.waiting_bytes > self._node.settings.requests_max_bytes and self._buffer:
+            raise Refusal("ThrottlingException", "too much is being sent to this node at once")
+
     def _await_rest(self) -> None:
-        if self._deadline is None:
+        if self._deadline is None and (self._buffer or self._phase is _Phase.OPENING):
             loop = asyncio.get_running_loop()
             self._deadline = loop.call_later(self._node.settings.request_timeout_s, self._transport.abort)
 

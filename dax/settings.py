@@ -32,6 +32,8 @@ class Settings:
     """Calls of DynamoDB at once."""
     request_max_bytes: int = 32 * 1024 * 1024
     request_max_items: int = 500_000
+    requests_max_bytes: int = 256 * 1024 * 1024
+    """Of all connections: what has come of requests that are not whole yet."""
     request_timeout_s: float = 30.0
     """From the first byte of a request to its last."""
     call_timeout_s: float = 10.0

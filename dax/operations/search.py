@@ -39,7 +39,8 @@ async def _search(node: Node, operation: str, table: str, condition: bytes | Non
     epoch = node.queries.epoch
     result, parts = await _ask(node, operation, table, condition, options)
     nothing = not result["Count"] and "LastEvaluatedKey" not in result
-    asked_bytes = sum(len(part) for part in (condition, options.filter, options.projection) if part)
+    parts_asked = (condition, options.filter, options.projection, options.start_key)
+    asked_bytes = sum(len(part) for part in parts_asked if part)
     node.queries.keep(key, epoch, answers.fields(parts), absent=nothing, key_bytes=asked_bytes)
     return _answer(parts, result.get("ConsumedCapacity"))
 
