@@ -210,8 +210,9 @@ def _ledger(
 
     Duplicates whose raw items have expired are known from the earlier generation alone.
     """
-    accepted = _per_site(events.unique(["site", "spool", "seq"]))
-    left = _per_site(kept)
+    numbers = events.group_by("site", "spool").agg(pl.col("seq").n_unique())
+    accepted = _by_site(numbers.group_by("site").agg(pl.col("seq").sum()))
+    left = _by_site(kept.group_by("site").len())
     before = earlier.ledger if earlier is not None else {}
     found = {}
     for site, count in accepted.items():
@@ -220,6 +221,6 @@ def _ledger(
     return found
 
 
-def _per_site(events: pl.DataFrame) -> Mapping[str, int]:
-    counts = events.group_by("site").len().sort("site")
-    return dict(zip(counts["site"].to_list(), counts["len"].to_list(), strict=True))
+def _by_site(numbers: pl.DataFrame) -> Mapping[str, int]:
+    """The number in the second column of each site, by name."""
+    return dict(sorted(numbers.iter_rows()))
