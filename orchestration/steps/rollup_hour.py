@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from typing import Final
 
 import polars as pl
 
 from orchestration.steps.archive_hour import ACCEPTED, DUPLICATE, OPEN_NOTE
 from orchestration.steps.hours import carry_out
-from recount.counting.fold import LOGIC_VERSION, Rollup, fold, merge
-from recount.counting.rollup import VERDICT
+from recount.counting.fold import EVENT_FACTS, LOGIC_VERSION, Rollup, fold, merge
+from recount.counting.rollup import VERDICT, joined
 from recount.ids import new_id
 from recount.interpret import Interpreter
 from recount.interpret.bots import HUMAN
 from recount.periods import HOUR_MS, hour_start_ms
 from recount.store.archive import Archive, ArchiveInfo
 from recount.store.catalog import Site
+from recount.store.objects import SiteRange
 from recount.store.provenance import ArchiveSource, Provenance
 
-PARALLEL_MIN_EVENTS: Final = 8_000_000  # below, handing rollups between processes costs more than it saves
-TASK_MAX_EVENTS: Final = (
+SHARED_MAX_EVENTS: Final = (
     100_000  # of hours folded together: one call of the fold costs as much as 20,000 events
 )
+PORTION_EVENTS: Final = 1_000_000  # of sites folded together: what is worked on stays small
+SITE_MAX_EVENTS: Final = 4_000_000  # a site with more in an hour is folded slot by slot, and merged
+AHEAD_PER_WORKER: Final = 2
+
+EVERY_SITE: Final = SiteRange("")
 
 COUNTED: Final = "counted"
 BOT: Final = "bot"
@@ -50,49 +54,68 @@ class Unbalanced:
 
 @dataclass(frozen=True)
 class Task:
-    """What one call of the fold takes: a slot of one hour with many events, or several hours with few."""
+    """What one call of the fold takes: some sites of an hour with many events (of a site with very many one
+    slot), or several hours with few."""
 
     hours: tuple[tuple[str, str], ...]  # (hour, archive generation)
+    sites: SiteRange = EVERY_SITE
     slot: int | None = None
 
 
 class TaskFolder:
-    """Folds tasks; one a process, so that user agents are interpreted once. `only`: these sites, if any."""
+    """Folds tasks, several at a time if need be; one for all, so that user agents are interpreted once.
+
+    `only`: these sites, all unless given.
+    """
 
     def __init__(self, root: str, sites: Mapping[str, Site], only: Sequence[str] = ()) -> None:
         self._archive = Archive(root)
         self._sites = sites
-        self._only = list(only) or None
+        self._only = only
         self._interpreter = Interpreter()
 
     def fold(self, task: Task) -> dict[str, Rollup]:
         """The rollup of each hour of the task. The fold puts every row into its own hour, so many hours at
         once give the same as one after the other."""
-        read, only = self._archive, self._only
-        events = pl.concat([read.read_events(hour, g, task.slot, sites=only) for hour, g in task.hours])
-        ends = pl.concat([read.read_ends(hour, g, task.slot, sites=only) for hour, g in task.hours])
+        read, read_ends, columns = self._archive.read_events, self._archive.read_ends, EVENT_FACTS
+        wanted = task.sites.among(self._only) if self._only else task.sites
+        events = pl.concat([read(hour, g, task.slot, columns, wanted) for hour, g in task.hours])
+        ends = pl.concat([read_ends(hour, g, task.slot, wanted) for hour, g in task.hours])
         present = set(events["site"].unique()) | set(ends["site"].unique())
         # A site that has left the catalog keeps its history, counted by the rules of a new site.
         sites = {name: self._sites.get(name) or Site(id=name, domain=name) for name in sorted(present)}
         whole = fold(events, ends, sites, self._interpreter)
-        return {hour: _within(whole, hour) for hour, _ in task.hours}
+        return {hour: _within(whole, hour) if len(task.hours) > 1 else whole for hour, _ in task.hours}
 
 
 def tasks_of(infos: Iterable[ArchiveInfo]) -> list[Task]:
-    """The tasks of some hours, in their order."""
+    """The tasks of some hours, in their order, those of an hour in the order of its sites."""
     tasks: list[Task] = []
     few: list[tuple[str, str]] = []
     events = 0
     for info in infos:
-        if few and events + info.events > TASK_MAX_EVENTS:
+        if few and events + info.events > SHARED_MAX_EVENTS:
             tasks.append(Task(tuple(few)))
             few, events = [], 0
-        if info.events > TASK_MAX_EVENTS:
-            tasks += [Task(((info.hour, info.generation),), slot) for slot in sorted(info.slots)]
+        if info.events > SHARED_MAX_EVENTS:
+            tasks += _portions(info)
         else:
             few.append((info.hour, info.generation))
             events += info.events
     return [*tasks, Task(tuple(few))] if few else tasks
+
+
+def _portions(info: ArchiveInfo) -> Iterator[Task]:
+    """An hour in ranges of sites. Together they hold every name: visits may end on sites without events."""
+    sizes = {"": 0}  # of the ranges, by their first site
+    last = ""
+    for site, events in sorted(info.sites.items()):
+        if sizes[last] and sizes[last] + events > PORTION_EVENTS:
+            last = site
+        sizes[last] = sizes.get(last, 0) + events
+    for (first, events), end in zip(sizes.items(), [*list(sizes)[1:], None], strict=True):
+        slots = sorted(info.slots) if events > SITE_MAX_EVENTS else [None]
+        yield from (Task(((info.hour, info.generation),), SiteRange(first, end), slot) for slot in slots)
 
 
 def fold_hours(
@@ -100,19 +123,31 @@ def fold_hours(
     root: str,
     sites: Mapping[str, Site],
     *,
-    processes: int,
+    workers: int,
     only: Sequence[str] = (),
 ) -> Iterator[tuple[ArchiveInfo, Rollup]]:
-    """The rollup of each hour, in order; in `processes` processes where there is much to do.
+    """The rollup of each hour, in order, by `workers` threads: nearly all of the fold runs without the
+    interpreter's lock, and no rollup has to be handed from one process to another.
 
     `only`: the sites to fold, all unless given.
     """
     tasks = tasks_of(infos)
-    if processes < 2 or sum(info.events for info in infos) < PARALLEL_MIN_EVENTS:
-        yield from _gathered(infos, tasks, map(TaskFolder(root, sites, only).fold, tasks))
-        return
-    with ProcessPoolExecutor(processes, get_context("spawn"), _start, (root, sites, only)) as pool:
-        yield from _gathered(infos, tasks, pool.map(_fold, tasks))
+    fold_task = TaskFolder(root, sites, only).fold
+    with ThreadPoolExecutor(workers) as pool:
+        yield from _gathered(infos, tasks, _ahead(pool, fold_task, tasks, workers * AHEAD_PER_WORKER))
+
+
+def _ahead(
+    pool: Executor, work: Callable[[Task], dict[str, Rollup]], tasks: Iterable[Task], ahead: int
+) -> Iterator[dict[str, Rollup]]:
+    """The results in order; at most `ahead` of them are begun before they are asked for."""
+    begun: deque[Future[dict[str, Rollup]]] = deque()
+    for task in tasks:
+        begun.append(pool.submit(work, task))
+        if len(begun) >= ahead:
+            yield begun.popleft().result()
+    while begun:
+        yield begun.popleft().result()
 
 
 def _gathered(
@@ -121,13 +156,13 @@ def _gathered(
     """Each hour as soon as all of its parts are there."""
     by_hour = {info.hour: info for info in infos}
     missing = Counter(hour for task in tasks for hour, _ in task.hours)
-    parts: dict[str, list[Rollup]] = {}
-    for result in results:
+    parts: dict[str, dict[SiteRange, list[Rollup]]] = {}
+    for task, result in zip(tasks, results, strict=True):
         for hour, rollup in result.items():
-            parts.setdefault(hour, []).append(rollup)
+            parts.setdefault(hour, {}).setdefault(task.sites, []).append(rollup)
             missing[hour] -= 1
             if not missing[hour]:
-                yield by_hour[hour], merge(parts.pop(hour))
+                yield by_hour[hour], joined([merge(found) for found in parts.pop(hour).values()])
 
 
 def _within(rollup: Rollup, hour: str) -> Rollup:
@@ -181,19 +216,6 @@ def unbalanced(hour: str, ledger: Ledger) -> list[Unbalanced]:
         if accounted != counts[ACCEPTED]:
             found.append(Unbalanced(hour, site, counts[ACCEPTED], accounted))
     return found
-
-
-_folder: TaskFolder | None = None  # of this worker process
-
-
-def _start(root: str, sites: Mapping[str, Site], only: Sequence[str]) -> None:
-    global _folder
-    _folder = TaskFolder(root, sites, only)
-
-
-def _fold(task: Task) -> dict[str, Rollup]:
-    assert _folder is not None
-    return _folder.fold(task)
 
 
 def _accepted(rows: pl.DataFrame) -> dict[str, int]:

@@ -42,8 +42,8 @@ def rollup_range(
     sites = place.catalog.sites()
     found: list[Candidate] = []
     started_ms = place.now_ms()
-    processes = min(place.settings.event_slots, os.cpu_count() or 1)
-    for info, rollup in fold_hours(infos, place.settings.archive_root, sites, processes=processes, only=only):
+    workers = os.cpu_count() or 1
+    for info, rollup in fold_hours(infos, place.settings.archive_root, sites, workers=workers, only=only):
         ledger = ledger_of(_within(info, only), rollup)
         sealed = place.candidates.write(
             rollup,

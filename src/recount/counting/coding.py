@@ -70,6 +70,23 @@ def _first_rows(codes: Ints) -> Ints:
     return rows
 
 
+def numbered(site: pl.Series, visitor: pl.Series) -> tuple[Ints, int]:
+    """A number for the (site, visitor) of each row, in their order, and what all of them are below."""
+    coded = code(site)
+    visitors = ranks(visitor.to_numpy())
+    count = int(visitors.max(initial=ABSENT)) + 1
+    return coded.shown_as(coded.values).codes * count + visitors, coded.size * count
+
+
+def ranks(numbers: NDArray[np.uint64] | Ints) -> Ints:
+    """The place of each number among the distinct ones."""
+    order = np.argsort(numbers)
+    ordered = numbers[order]
+    found = np.empty(len(numbers), dtype=np.int64)
+    found[order] = np.cumsum(np.append(0, ordered[1:] != ordered[:-1])[: len(numbers)])
+    return found
+
+
 def whole(rows: int) -> Coded:
     """The value of a dimension that has only one."""
     return Coded(np.zeros(rows, dtype=np.int64), pl.Series([""]))

@@ -20,11 +20,13 @@ from recount.counting import steps
 from recount.counting.batch import batch_of
 from recount.counting.rollup import REVENUE_SCHEMA, ROLLUP_SCHEMA, Rollup, empty, merge, rebucket, truncate
 from recount.counting.tally import Tally
+from recount.counting.visits import ENTRY_SCHEMA
 from recount.interpret import Interpreter
 from recount.periods import HOUR_MS, QUARTER_MS
 from recount.store.catalog import Site
 
 __all__ = [
+    "EVENT_FACTS",
     "LOGIC_VERSION",
     "REVENUE_SCHEMA",
     "ROLLUP_SCHEMA",
@@ -40,6 +42,13 @@ LOGIC_VERSION: Final = 1
 """Grows whenever the same archive would give another rollup; `tests/unit/test_golden.py` holds us to it."""
 
 
+EVENT_FACTS: Final = (
+    *("site", "visitor", "ts", "kind", "name", "url", "props", "revenue_amount", "revenue_currency"),
+    *("engaged_ms", "scroll_percent", "visit_start", "pageviews_before", "events_before", *ENTRY_SCHEMA),
+)
+"""The columns of ARCHIVE_SCHEMA that the fold looks at."""
+
+
 def fold(
     events: pl.DataFrame,
     ends: pl.DataFrame,
@@ -49,7 +58,7 @@ def fold(
     series_ms: int = QUARTER_MS,
     bucket_ms: int = HOUR_MS,
 ) -> Rollup:
-    """The rollup of `events` (ARCHIVE_SCHEMA) and `ends` (VISIT_END_SCHEMA), of any number of sites.
+    """The rollup of `events` (EVENT_FACTS) and `ends` (VISIT_END_SCHEMA), of any number of sites.
 
     Both are quickest in the order in which `visits.cut` gives them. Dimension `series` is the total by
     `series_ms`, the others are by `bucket_ms` (sites off the full hour: at most a quarter). A site that the

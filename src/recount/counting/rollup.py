@@ -88,6 +88,14 @@ def merge(rollups: Sequence[Rollup], *, regroup: pl.Expr | None = None) -> Rollu
     return Rollup(_merged_rows(rows), merged_revenue(revenue))
 
 
+def joined(rollups: Sequence[Rollup]) -> Rollup:
+    """One rollup of several that have no site in common, given in the order of their sites."""
+    if len(rollups) == 1:
+        return rollups[0]
+    rows = pl.concat([rollup.rows for rollup in rollups], rechunk=True)
+    return Rollup(rows, pl.concat([rollup.revenue for rollup in rollups], rechunk=True))
+
+
 def rebucket(rollup: Rollup, at: pl.Expr) -> Rollup:
     """The rollup by other buckets: `at` computes the new bucket of each row."""
     return merge([rollup], regroup=at)

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recount.counting.coding import code
+from recount.counting.coding import numbered, ranks
 from recount.event import EVENT_SCHEMA
 from recount.periods import HOUR_MS, MINUTE_MS
 
@@ -144,26 +144,11 @@ class _Visits:
 def _ordered(events: pl.DataFrame) -> tuple[pl.DataFrame, _Flags]:
     """The events by (site, visitor, ts, received, spool, seq), and where a visitor begins."""
     events = events.rechunk()  # gathering from many chunks is dozens of times slower
-    site, visitor = _site_ranks(events["site"]), _ranks(events["visitor"].to_numpy())
-    people = site * (int(visitor.max()) + 1) + visitor
+    people, _ = numbered(events["site"], events["visitor"])
     order = _by_time(events, people)
     people = people[order]
     ordered = events.select(pl.all().gather(pl.Series(order, dtype=pl.UInt32)))
     return ordered, np.append(True, people[1:] != people[:-1])
-
-
-def _site_ranks(site: pl.Series) -> _Ints:
-    coded = code(site)
-    return coded.shown_as(coded.values).codes
-
-
-def _ranks(numbers: NDArray[np.uint64]) -> _Ints:
-    """The place of each number among the distinct ones."""
-    order = np.argsort(numbers)
-    ordered = numbers[order]
-    ranks = np.empty(len(numbers), dtype=np.int64)
-    ranks[order] = np.cumsum(np.append(0, ordered[1:] != ordered[:-1]))
-    return ranks
 
 
 def _by_time(events: pl.DataFrame, people: _Ints) -> _Ints:
@@ -173,7 +158,7 @@ def _by_time(events: pl.DataFrame, people: _Ints) -> _Ints:
     if (int(people.max()) + 1) * span < 2**63:
         keys = people * span + (ts - ts.min())
     else:  # years of a large site at once
-        moments = _ranks(ts.astype(np.uint64))
+        moments = ranks(ts)
         keys = people * (int(moments.max()) + 1) + moments
     order = np.argsort(keys)
     keys = keys[order]
@@ -356,6 +341,5 @@ def _by_visitor(visits: pl.DataFrame) -> pl.DataFrame:
     if visits.is_empty():
         return visits
     visits = visits.rechunk()
-    site, visitor = _site_ranks(visits["site"]), _ranks(visits["visitor"].to_numpy())
-    people = site * (int(visitor.max()) + 1) + visitor
+    people, _ = numbered(visits["site"], visits["visitor"])
     return visits.select(pl.all().gather(pl.Series(np.lexsort((visits["start"].to_numpy(), people)))))

@@ -21,7 +21,7 @@ import xxhash
 
 from recount.errors import Conflict
 from recount.keys import event_slots
-from recount.store.objects import Objects
+from recount.store.objects import Objects, Sites
 
 if TYPE_CHECKING:
     from recount.counting.visits import Cut
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 SEAL: Final = "generation.json"
 ADOPTED: Final = "adopted"
 DRAFT_NOTE: Final = "draft_of"
+FAST_ZSTD_LEVEL: Final = 1  # of large files: level 3 takes a sixth longer for 2 % less
 
 
 class SlotInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,19 +111,18 @@ class Archive:
         self._draft = draft
 
     def write_slot(self, hour: str, generation: str, slot: int, cut: Cut) -> SlotInfo:
-        """Write one slot. Events must be sorted by site first, as `visits.cut` gives them."""
+        """Write one slot, its rows sorted as `visits.cut` gives them."""
         events = cut.events
         folder = f"{_folder(hour, generation)}/slot={slot:04d}"
-        events_bytes, _ = self._objects.put_frame(f"{folder}/events.parquet", events)
-        ends, carry = _sorted(cut.ends), _sorted(cut.carry)
-        ends_bytes, _ = self._objects.put_frame(f"{folder}/ends.parquet", ends)
-        carry_bytes, digest = self._objects.put_frame(f"{folder}/carry.parquet", carry)
+        events_bytes, _ = self._objects.put_frame(f"{folder}/events.parquet", events, level=FAST_ZSTD_LEVEL)
+        ends_bytes, _ = self._objects.put_frame(f"{folder}/ends.parquet", cut.ends, level=FAST_ZSTD_LEVEL)
+        carry_bytes, digest = self._objects.put_frame(f"{folder}/carry.parquet", cut.carry)
         counts = events.group_by("site").len().sort("site")
         return SlotInfo(
             slot=slot,
             events=events.height,
-            ends=ends.height,
-            carry=carry.height,
+            ends=cut.ends.height,
+            carry=cut.carry.height,
             data_bytes=events_bytes + ends_bytes + carry_bytes,
             carry_digest=digest,
             sites=dict(zip(counts["site"].to_list(), counts["len"].to_list(), strict=True)),
@@ -172,7 +172,7 @@ class Archive:
         generation: str,
         slot: int | None = None,
         columns: Sequence[str] | None = None,
-        sites: Sequence[str] | None = None,
+        sites: Sites | None = None,
         slots: int | None = None,
     ) -> pl.DataFrame:
         """Rows of ARCHIVE_SCHEMA, of one slot or all, of some sites or all.
@@ -188,7 +188,7 @@ class Archive:
         hour: str,
         generation: str,
         slot: int | None = None,
-        sites: Sequence[str] | None = None,
+        sites: Sites | None = None,
         slots: int | None = None,
     ) -> pl.DataFrame:
         """Rows of VISIT_END_SCHEMA: visits that ended in this hour, of some sites or all."""
@@ -211,7 +211,7 @@ class Archive:
         generation: str,
         slot: int | None,
         columns: Sequence[str] | None,
-        sites: Sequence[str] | None,
+        sites: Sites | None,
         slots: int | None,
     ) -> pl.DataFrame:
         info = self.info(hour, generation)
@@ -245,7 +245,3 @@ def by_slot(infos: Iterable[SlotInfo]) -> dict[int, SlotInfo]:
 
 def _folder(hour: str, generation: str) -> str:
     return f"archive/hour={hour}/generation={generation}"
-
-
-def _sorted(visits: pl.DataFrame) -> pl.DataFrame:
-    return visits.sort("site", "visitor", "start")

@@ -8,11 +8,13 @@ makes them exist for readers is the small file that is written last.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
+import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 import xxhash
@@ -20,6 +22,26 @@ import xxhash
 ROW_GROUP_ROWS: Final = 131_072
 ZSTD_LEVEL: Final = 3
 MARKER_SUFFIX: Final = ".part"
+
+
+@dataclass(frozen=True, order=True)
+class SiteRange:
+    """The sites whose names are not below `first` and below `end` (None: to the last one)."""
+
+    first: str
+    end: str | None = None
+
+    @property
+    def condition(self) -> pl.Expr:
+        site = pl.col("site")
+        return site >= self.first if self.end is None else (site >= self.first) & (site < self.end)
+
+    def among(self, names: Iterable[str]) -> list[str]:
+        """Those of `names` that lie in the range."""
+        return [name for name in names if name >= self.first and (self.end is None or name < self.end)]
+
+
+Sites = Sequence[str] | SiteRange
 
 
 class Objects:
@@ -62,7 +84,7 @@ class Objects:
         if self._fs.get_file_info(self._full(path)).type != pafs.FileType.NotFound:
             self._fs.delete_dir(self._full(path))
 
-    def put_frame(self, path: str, frame: pl.DataFrame) -> tuple[int, str]:
+    def put_frame(self, path: str, frame: pl.DataFrame, *, level: int = ZSTD_LEVEL) -> tuple[int, str]:
         """Write rows as Parquet; returns (bytes, digest).
 
         The digest depends on the rows and their order alone: the same frame gives the same file.
@@ -71,7 +93,7 @@ class Objects:
         frame.rechunk().write_parquet(
             buffer,
             compression="zstd",
-            compression_level=ZSTD_LEVEL,
+            compression_level=level,
             row_group_size=ROW_GROUP_ROWS,
             statistics=True,
         )
@@ -83,7 +105,7 @@ class Objects:
         return len(data), xxhash.xxh3_128_hexdigest(data)
 
     def get_frame(
-        self, paths: Sequence[str], columns: Sequence[str] | None = None, sites: Sequence[str] | None = None
+        self, paths: Sequence[str], columns: Sequence[str] | None = None, sites: Sites | None = None
     ) -> pl.DataFrame:
         """The rows of files, one after another; `sites` reads only the row groups that hold them.
 
@@ -94,7 +116,9 @@ class Objects:
         if self._folder is None:
             return pl.concat([self._remote_frame(p, columns, sites) for p in paths])
         lazy = pl.scan_parquet([self._full(p) for p in paths], glob=False)
-        if sites is not None:
+        if isinstance(sites, SiteRange):
+            lazy = lazy.filter(sites.condition)
+        elif sites is not None:
             lazy = lazy.filter(pl.col("site").is_in(list(sites)))
         return (lazy if columns is None else lazy.select(columns)).collect()
 
@@ -115,10 +139,8 @@ class Objects:
         )
         return (rows.drop("_file") if columns is None else rows.select(columns)).collect()
 
-    def _remote_frame(
-        self, path: str, columns: Sequence[str] | None, sites: Sequence[str] | None
-    ) -> pl.DataFrame:
-        filters = None if sites is None else [("site", "in", list(sites))]
+    def _remote_frame(self, path: str, columns: Sequence[str] | None, sites: Sites | None) -> pl.DataFrame:
+        filters = None if sites is None else _filters(sites)
         table = pq.read_table(
             self._full(path),
             columns=None if columns is None else list(columns),
@@ -135,3 +157,10 @@ class Objects:
     def _make_parent(self, full: str) -> None:
         if self._folder is not None:
             self._fs.create_dir(full.rpartition("/")[0], recursive=True)
+
+
+def _filters(sites: Sites) -> list[tuple[str, str, Any]]:
+    """For pyarrow, to which an empty list has no type."""
+    if not isinstance(sites, SiteRange):
+        return [("site", "in", pa.array(sites, pa.string()))]
+    return [("site", ">=", sites.first), *([] if sites.end is None else [("site", "<", sites.end)])]

@@ -1,4 +1,4 @@
-"""Hours folded together, slot by slot or in other processes come out as hours folded alone."""
+"""Hours folded together, by ranges of sites, by slots or in threads come out as hours folded alone."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from recount.counting.rollup import Rollup, merge
 from recount.event import Revenue
 from recount.periods import HOUR_MS, MINUTE_MS
 from recount.store.archive import ArchiveInfo, SlotInfo
+from recount.store.objects import SiteRange
 from tests.unit.orchestration.world import START, World, hour
 
 
@@ -37,9 +38,9 @@ def archived(world: World) -> list[ArchiveInfo]:
     return [a.info for a in found.hours.values()]
 
 
-def folded(world: World, infos: list[ArchiveInfo], processes: int = 1) -> list[Rollup]:
+def folded(world: World, infos: list[ArchiveInfo], workers: int = 1) -> list[Rollup]:
     place = world.place
-    found = fold_hours(infos, place.settings.archive_root, place.catalog.sites(), processes=processes)
+    found = fold_hours(infos, place.settings.archive_root, place.catalog.sites(), workers=workers)
     pairs = list(found)
     assert [info.hour for info, _ in pairs] == [info.hour for info in infos]
     return [rollup for _, rollup in pairs]
@@ -60,32 +61,45 @@ def test_many_hours_at_once_give_the_same_as_one_by_one(world: World) -> None:
     assert every.rows.filter(dimension="total")["accepted"].sum() == sum(info.events for info in infos)
 
 
-def test_slots_apart_and_in_processes_give_the_same(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("site_max", [10, 1_000])
+def test_sites_and_slots_apart_and_in_threads_give_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch, site_max: int
+) -> None:
     infos = archived(world)
     whole = folded(world, infos)
-    monkeypatch.setattr(rollup_hour, "TASK_MAX_EVENTS", 50)
+    monkeypatch.setattr(rollup_hour, "SHARED_MAX_EVENTS", 50)
+    monkeypatch.setattr(rollup_hour, "PORTION_EVENTS", 10)
+    monkeypatch.setattr(rollup_hour, "SITE_MAX_EVENTS", site_max)
+    assert len(tasks_of(infos)) > len(infos)
     assert_same(folded(world, infos), whole)
-    monkeypatch.setattr(rollup_hour, "PARALLEL_MIN_EVENTS", 1)
-    assert_same(folded(world, infos, processes=2), whole)
+    assert_same(folded(world, infos, workers=3), whole)
 
 
-def info(n: int, events: int) -> ArchiveInfo:
+def info(n: int, **sites: int) -> ArchiveInfo:
+    """An hour whose sites have so many events in each of two slots."""
     slots = {
-        slot: SlotInfo(slot=slot, events=part, ends=0, carry=0, data_bytes=0, carry_digest="", sites={})
-        for slot, part in ((0, events // 2), (1, events - events // 2))
+        slot: SlotInfo(
+            slot=slot, events=sum(sites.values()), ends=0, carry=0, data_bytes=0, carry_digest="", sites=sites
+        )
+        for slot in range(2)
     }
     return ArchiveInfo(hour=hour(n), generation=f"g{n}", made_ms=0, cut={}, slots=slots)
 
 
 def test_small_hours_share_a_task_and_large_ones_are_split(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rollup_hour, "TASK_MAX_EVENTS", 100)
-    infos = [info(0, 60), info(1, 40), info(2, 1), info(3, 300), info(4, 0)]
+    monkeypatch.setattr(rollup_hour, "SHARED_MAX_EVENTS", 100)
+    monkeypatch.setattr(rollup_hour, "PORTION_EVENTS", 100)
+    monkeypatch.setattr(rollup_hour, "SITE_MAX_EVENTS", 200)
+    infos = [info(0, a=30), info(1, a=20), info(2, a=1), info(3, a=20, b=20, c=20, d=101, e=1), info(4)]
     names = [(i.hour, i.generation) for i in infos]
     assert tasks_of(infos) == [
         Task((names[0], names[1])),
         Task((names[2],)),
-        Task((names[3],), 0),
-        Task((names[3],), 1),
+        Task((names[3],), SiteRange("", "c")),
+        Task((names[3],), SiteRange("c", "d")),
+        Task((names[3],), SiteRange("d", "e"), 0),
+        Task((names[3],), SiteRange("d", "e"), 1),
+        Task((names[3],), SiteRange("e")),
         Task((names[4],)),
     ]
 

@@ -10,6 +10,7 @@ import pytest
 from recount.errors import Conflict
 from recount.keys import event_slots
 from recount.store.archive import Archive, ArchiveInfo, by_slot, carry_source
+from recount.store.objects import SiteRange
 
 HOUR = "2026-11-22T23"
 
@@ -67,7 +68,10 @@ def test_reads_slots_columns_and_sites(tmp_path: Path) -> None:
     assert archive.read_events(HOUR, "g1", 1)["visitor"].to_list() == [2]
     assert archive.read_events(HOUR, "g1", columns=["ts"]).columns == ["ts"]
     assert archive.read_events(HOUR, "g1", sites=["a"])["visitor"].to_list() == [1, 3]
+    assert archive.read_events(HOUR, "g1", sites=SiteRange("", "b"))["visitor"].to_list() == [1, 3]
+    assert archive.read_events(HOUR, "g1", sites=SiteRange("b"))["visitor"].to_list() == [2]
     assert archive.read_ends(HOUR, "g1").height == 3
+    assert archive.read_ends(HOUR, "g1", 0, SiteRange("aa")).is_empty()
     assert info.sites == {"a": 2, "b": 1}
     assert info.events == 3
 
