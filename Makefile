@@ -11,7 +11,7 @@ INSTALL := $(UV) pip install --quiet --python $(BIN)/python --require-hashes --b
 COMPILE := UV_NO_CONFIG=1 $(UV) pip compile --quiet --generate-hashes --no-annotate --no-header --no-emit-index-url \
 	--no-emit-find-links --python-version 3.11
 
-.PHONY: help up down status logs clean-data test lint tracker bench lock
+.PHONY: help up down status logs clean-data consul test lint tracker bench lock
 
 help: ## show what can be typed
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,7 +53,10 @@ logs: $(VENV)/.stack ## follow the logs of all parts
 clean-data: $(VENV)/.stack ## stop everything and delete all data of this working copy (asks first)
 	@./recount clean-data
 
-test: $(VENV)/.dev ## all tests, on a stack of their own
+consul: $(VENV)/.stack ## build Consul (once, two minutes; `make up` does it in the background)
+	@$(BIN)/python -m deploy.local.consul_build
+
+test: $(VENV)/.dev consul ## all tests, on a stack of their own
 	@$(BIN)/python -m pytest
 
 lint: $(VENV)/.dev ## style, formatting, types, import directions
@@ -71,7 +74,9 @@ bench: $(VENV)/.bench ## measure beside peers; prints a table and writes build/b
 lock: $(UV) ## pin again what requirements/*.txt and the Java parts are made of
 	@printf 'uv==%s\n' "$$($(UV) --version | cut -d ' ' -f 2)" | $(COMPILE) - -o requirements/uv.txt
 	@$(COMPILE) requirements/build.in -o requirements/build.txt
+	@$(COMPILE) requirements/consul.in -o requirements/consul.txt
 	@$(COMPILE) pyproject.toml --extra stack -o requirements/stack.txt
 	@$(COMPILE) pyproject.toml --extra stack --extra dev --extra web -c requirements/stack.txt -o requirements/dev.txt
 	@$(COMPILE) pyproject.toml --extra bench -c requirements/dev.txt -o requirements/bench.txt
 	@$(BIN)/python -m deploy.local.jars lock
+	@$(BIN)/python -m deploy.local.consul_build lock

@@ -1,0 +1,3 @@
+module github.com/hashicorp/consul/envoyextensions
+
+go 1.23
