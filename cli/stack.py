@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from deploy.local.health import Health
 from deploy.local.layout import (
     SCALABLE,
     Layout,
@@ -30,10 +31,14 @@ from deploy.local.up import Stack, refuse_other_settings, running_manifest
 from recount.errors import InvalidInput
 
 ALL_PARTS: Final = (
-    *("kafka", "dynamodb", "cloudwatch", "ingest", "shipper", "live", "store_batches", "publish_metrics"),
-    *("dashboard", "autoscaler", "dagster-code", "dagster-webserver", "dagster-daemon"),
+    *("kafka", "dynamodb", "cloudwatch", "consul", "ingest", "shipper", "live", "store_batches"),
+    *("publish_metrics", "dashboard", "autoscaler", "dagster-code", "dagster-webserver", "dagster-daemon"),
 )
 LOG_LINES_SHOWN: Final = 20
+LATER: Final = {
+    "consul": "{why}. Until it is there, every part is reached on its own port and the front door stays"
+    " closed; `./recount status` shows how far it is."
+}
 
 
 class Shown:
@@ -78,6 +83,11 @@ class Shown:
         if part in self._tasks:
             self._progress.remove_task(self._tasks.pop(part))
         self._progress.console.print(f"[green]✓[/green] {part} [dim]{after_s:.1f} s[/dim]", highlight=False)
+
+    def joins_later(self, part: str, why: str) -> None:
+        if part in self._tasks:
+            self._progress.remove_task(self._tasks.pop(part))
+        self._progress.console.print(f"[yellow]…[/yellow] {part}: {LATER.get(part, '{why}').format(why=why)}")
 
     def warn(self, text: str) -> None:
         self._progress.console.print(f"[yellow]![/yellow] {text}")
@@ -241,11 +251,16 @@ def _print_places(console: Console, manifest: Manifest, only: Sequence[str]) -> 
     console.print("Or send believable traffic: ./recount demo", highlight=False)
 
 
+def _word(part: Health) -> str:
+    if part.healthy:
+        return "[green]healthy[/green]"
+    return "[red]down[/red]" if part.broken or not part.joining else "[yellow]joins later[/yellow]"
+
+
 def _print_status(console: Console, seen: Status) -> None:
     table = Table("part", "health", "port", "detail", box=None, pad_edge=False)
     for part in seen.parts:
-        health = "[green]healthy[/green]" if part.healthy else "[red]down[/red]"
-        table.add_row(part.name, health, str(part.port or ""), part.detail)
+        table.add_row(part.name, _word(part), str(part.port or ""), part.detail)
     console.print(table)
     for group, records in seen.lag.items():
         console.print(f"lag of {group}: {records} records", highlight=False)

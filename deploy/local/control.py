@@ -16,7 +16,7 @@ from circus.client import CircusClient
 from circus.exc import CallError
 
 from deploy.local import leftovers
-from deploy.local.layout import ROOT, Layout, Manifest
+from deploy.local.layout import ROOT, Layout, Manifest, log_tail
 from deploy.local.supervise import STOP_WITHIN_S, environment
 from recount.errors import RecountError, SetupError
 
@@ -24,8 +24,6 @@ ANSWER_WITHIN_S: Final = 15.0
 START_WITHIN_S: Final = 60.0
 SUPERVISOR: Final = "supervisor"
 BUSY: Final = "already running"
-LOG_TAIL_LINES: Final = 12
-LOG_TAIL_MAX_BYTES: Final = 64 * 1024
 
 
 class NotRunning(RecountError):
@@ -158,18 +156,3 @@ def listens(path: Path) -> bool:
         except OSError:
             return False
     return True
-
-
-def log_tail(path: Path, start: int = 0) -> str:
-    """The last lines of a log written after the first `start` bytes, for a message."""
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(start if start <= size else 0, size - LOG_TAIL_MAX_BYTES))
-            text = file.read().decode(errors="replace")
-    except FileNotFoundError:
-        return ""
-    lines = [
-        line for line in text.rstrip().splitlines() if not line.startswith("\tat ")
-    ]  # Java's stack frames
-    return "\n".join(f"    {line}" for line in lines[-LOG_TAIL_LINES:])

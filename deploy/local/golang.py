@@ -14,8 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final
 
-from deploy.local.control import log_tail
-from deploy.local.layout import ROOT
+from deploy.local.layout import ROOT, log_tail
 from recount.errors import SetupError
 
 OLDEST: Final = (1, 23, 8)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import httpx
 
+from deploy.local import consul_build
 from deploy.local.control import Running
 from deploy.local.parts import Part, Probe
 from recount.settings import Settings
@@ -35,6 +36,7 @@ class Health:
     port: int | None
     detail: str
     broken: bool = False  # it will not become healthy by waiting
+    joining: bool = False  # it has to be made first; the others do without it until then
 
 
 class Unhealthy(Exception):
@@ -43,6 +45,14 @@ class Unhealthy(Exception):
 
 class Broken(Unhealthy):
     """Waiting will not help."""
+
+
+class Joining(Unhealthy):
+    """It has to be made before it can run, which takes minutes, and joins the others then."""
+
+
+class Unmade(Joining, Broken):
+    """Making it failed."""
 
 
 def check_all(
@@ -67,7 +77,8 @@ def check(
         for port in asked or [0]:
             PROBES[part.probe](settings, port)
     except Unhealthy as error:
-        return Health(part.name, False, part.port, str(error), broken=isinstance(error, Broken))
+        broken, joining = isinstance(error, Broken), isinstance(error, Joining)
+        return Health(part.name, False, part.port, str(error), broken, joining)
     except httpx.HTTPError as error:
         return Health(part.name, False, part.port, f"does not answer ({type(error).__name__})")
     detail = f"pid {', '.join(map(str, sorted(running.pids)))}"
@@ -151,6 +162,16 @@ def _cloudwatch(settings: Settings, _port: int) -> None:
     _expect_ok(_client().post(settings.cloudwatch, data=form, headers=headers))
 
 
+def _consul(settings: Settings, port: int) -> None:
+    """Healthy once it has a leader; before that nothing can be registered."""
+    if consul_build.find() is None:
+        building = consul_build.state()
+        raise (Unmade if building.failed else Joining)(str(building))
+    answer = _get(settings, port, "/v1/status/leader")
+    if answer.status_code != httpx.codes.OK or not answer.json():
+        raise Unhealthy("no leader yet")
+
+
 def _anybody(settings: Settings, service: str) -> str:
     """A signature that the local stand-ins take; a real client costs more than the start it waits for."""
     scope = f"local/20260101/{settings.aws_region}/{service}/aws4_request"
@@ -181,6 +202,7 @@ PROBES: Final[Mapping[Probe, Callable[[Settings, int], None]]] = {
     Probe.KAFKA: _kafka,
     Probe.DYNAMODB: _dynamodb,
     Probe.CLOUDWATCH: _cloudwatch,
+    Probe.CONSUL: _consul,
     Probe.READY: _ready,
     Probe.GRPC: ask_code_server,
     Probe.DAGSTER_WEB: _webserver,

@@ -18,6 +18,8 @@ from recount.settings import Settings
 ROOT: Final = Path(__file__).resolve().parents[2]
 CACHE_VERSION: Final = "0.1"  # a new one leaves the downloads of an older release alone
 SOCKET_PATH_MAX_BYTES: Final = 100  # the kernel takes 107
+LOG_TAIL_LINES: Final = 12
+LOG_TAIL_MAX_BYTES: Final = 64 * 1024
 SCALABLE: Final = ("ingest", "live", "dashboard")
 
 
@@ -138,3 +140,18 @@ def cache_folder(env: Mapping[str, str] | None = None) -> Path:
     source = os.environ if env is None else env
     given = source.get("RECOUNT_CACHE")
     return Path(given) if given else Path.home() / ".cache" / "recount" / CACHE_VERSION
+
+
+def log_tail(path: Path, start: int = 0) -> str:
+    """The last lines of a log written after the first `start` bytes, for a message."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(start if start <= size else 0, size - LOG_TAIL_MAX_BYTES))
+            text = file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ""
+    lines = [
+        line for line in text.rstrip().splitlines() if not line.startswith("\tat ")
+    ]  # Java's stack frames
+    return "\n".join(f"    {line}" for line in lines[-LOG_TAIL_LINES:])

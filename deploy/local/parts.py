@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from deploy.local import cloudwatch, dynamodb, kafka
+from deploy.local import cloudwatch, consul, dynamodb, kafka
 from deploy.local.layout import ROOT
 from recount.settings import Settings
 
@@ -19,6 +19,7 @@ class Probe(Enum):
     KAFKA = "metadata"
     DYNAMODB = "ListTables"
     CLOUDWATCH = "DescribeAlarms"
+    CONSUL = "leader"
     READY = "/readyz"
     GRPC = "grpc health"
     DAGSTER_WEB = "/server_info"
@@ -30,6 +31,8 @@ class Part:
     """One supervised program. `port` is its first instance's; None where it listens nowhere.
 
     It starts once all that `after` names is healthy, and stops before them; `beside` is started with it.
+    What still has to be made before it can run joins later: its probe says so (`health.Joining`), a start of
+    everything goes on without it, and what comes after it starts all the same and finds it when it is there.
     """
 
     name: str
@@ -99,6 +102,14 @@ def _storage(settings: Settings) -> list[Part]:
             probe=Probe.CLOUDWATCH,
             port=cloudwatch.port_of(settings),
             port_setting="RECOUNT_CLOUDWATCH",
+        ),
+        Part(
+            name="consul",
+            module=("deploy.local.consul",),
+            probe=Probe.CONSUL,
+            port=consul.http_port(settings),
+            port_setting="RECOUNT_CONSUL",
+            more_ports=(*consul.inner_ports(settings), consul.dns_port(settings)),
         ),
     ]
 

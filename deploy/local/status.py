@@ -66,6 +66,7 @@ def urls(settings: Settings) -> dict[str, str]:
         "kafka": settings.kafka,
         "dynamodb": settings.dynamodb,
         "cloudwatch": settings.cloudwatch,
+        "consul": settings.consul,
         "shipper": http(settings.shipper_port),
         "autoscaler": http(settings.autoscaler_port),
         "store_batches": http(settings.store_batches_port),

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from typing import Final, Protocol
 
 from deploy.local import health, jars, leftovers
-from deploy.local.control import Control, Running, log_tail
-from deploy.local.layout import Layout, Manifest, cache_folder, load_manifest
+from deploy.local.control import Control, Running
+from deploy.local.layout import Layout, Manifest, cache_folder, load_manifest, log_tail
 from deploy.local.parts import PREPARED, PREPARED_FROM, Part, all_parts
 from deploy.local.preflight import preflight
 from deploy.local.scaling import Scaler
@@ -42,6 +42,10 @@ class Reporter(Protocol):
         """Instances are still to be stopped, and what they wait for."""
         ...
 
+    def joins_later(self, part: str, why: str) -> None:
+        """A part has to be made first; the start does not wait for it."""
+        ...
+
     def warn(self, text: str) -> None:
         """Something that the operator should know."""
         ...
@@ -54,6 +58,7 @@ class Silent:
     def waiting(self, part: str, why: str) -> None: ...
     def healthy(self, part: str, after_s: float) -> None: ...
     def scaling(self, part: str, how_far: str) -> None: ...
+    def joins_later(self, part: str, why: str) -> None: ...
     def warn(self, text: str) -> None: ...
 
 
@@ -76,13 +81,16 @@ class Stack:
         self._started_at: dict[str, float] = {}
         self._log_from: dict[str, int] = {}
         self._pids: dict[str, frozenset[int]] = {}
+        self._waited_for: frozenset[str] = frozenset()
 
     def up(self, names: Sequence[str] | None = None) -> None:
         """Start the named parts and what they need (all where none are named), and wait for their health.
 
-        Harmless where they run. Raises SetupError; then what this call started is stopped again.
+        Only what is named is waited for where it has to be made first. Harmless where they run. Raises
+        SetupError; then what this call started is stopped again.
         """
         wanted = self.parts if names is None else with_needs(self.parts, names)
+        self._waited_for = frozenset() if names is None else frozenset(part.name for part in wanted)
         with _one_at_a_time(self.layout):
             fresh = not self.control.alive()
             running = {} if fresh else self.control.running()
@@ -187,6 +195,11 @@ class Stack:
             if state.healthy:
                 self._report.healthy(part.name, time.monotonic() - self._began)
                 continue
+            if state.joining and part.name not in self._waited_for:
+                self._report.joins_later(part.name, state.detail)
+                continue
+            if state.joining:
+                self._started_at[part.name] = time.monotonic()
             passed_s = time.monotonic() - self._started_at[part.name]
             if state.broken or passed_s > part.start_within_s:
                 cause = f"not healthy after {passed_s:.0f} s: {state.detail}"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local import kafka
-from deploy.local.control import listens, log_tail
+from deploy.local.control import listens
 from deploy.local.java import Java, class_archive_options, probe
 from deploy.local.layout import (
     ROOT,
@@ -22,6 +22,7 @@ from deploy.local.layout import (
     instances_from_env,
     load_manifest,
     local_settings,
+    log_tail,
 )
 from deploy.local.parts import all_parts
 from recount.errors import SetupError
