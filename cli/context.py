@@ -15,7 +15,7 @@ import click
 import httpx
 
 from deploy.local.layout import local_settings
-from recount.discovery import FileDirectory
+from recount.discovery import open_directory
 from recount.errors import SetupError
 from recount.settings import Settings
 from recount.store.catalog import Catalog, Site
@@ -47,7 +47,7 @@ class CliContext:
 
     def live_url(self) -> str:
         """A live instance; raises SetupError where none runs."""
-        found = FileDirectory(self.settings.directory_root).instances("live")
+        found = open_directory(self.settings).instances("live")
         if not found:
             raise SetupError("live", "no live instance is running", "start the stack with `make up`")
         return found[0].url

@@ -16,7 +16,7 @@ from dashboard_svc.services import Services
 from dashboard_svc.sites import Sites
 from dashboard_svc.streams import Streams
 from recount import logs
-from recount.discovery import Directory, FileDirectory, Instance, Presence
+from recount.discovery import Directory, Instance, Presence, open_directory
 from recount.metrics import Metrics
 from recount.querying.answers import Answerer
 from recount.settings import Settings
@@ -31,7 +31,7 @@ SERVICE = "dashboard"
 def main() -> None:
     settings = Settings.from_env()
     logs.configure(settings.log_level)
-    directory = FileDirectory(settings.directory_root)
+    directory = open_directory(settings)
     services = wire(settings, open_tables(settings), directory)
     front = Front(
         Bridge(create_app(services)),

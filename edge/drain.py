@@ -45,3 +45,6 @@ class DrainingDirectory:
 
     def instances(self, service: str) -> list[Instance]:
         return self._directory.instances(service)
+
+    def routes(self, instance: Instance) -> bool:
+        return self._directory.routes(instance)

@@ -22,7 +22,7 @@ from edge.spool import Spool
 from edge.tally import Tallies
 from edge.wsgi import Front
 from recount import metrics as m
-from recount.discovery import FileDirectory, Instance, Presence
+from recount.discovery import Instance, Presence, open_directory
 from recount.drains import Drains
 from recount.errors import SetupError
 from recount.kafka import producer
@@ -84,7 +84,7 @@ def main() -> bool:
     configure(settings.log_level)
     check_port(settings.host, settings.ingest_port)
     spool = Spool(settings.spool_root, max_bytes=settings.spool_max_bytes, fsync=settings.spool_fsync)
-    directory = DrainingDirectory(FileDirectory(settings.directory_root), Drains(settings.drains_root))
+    directory = DrainingDirectory(open_directory(settings), Drains(settings.drains_root))
     front, sites = build(settings, open_tables(settings), spool, lambda: directory.left_s)
     instance = Instance(
         "ingest", f"ingest-{settings.ingest_port}", settings.host, settings.ingest_port, {"spool": spool.id}

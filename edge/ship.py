@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -17,7 +18,7 @@ from edge.server import run_in_background
 from edge.shipper import Shipper
 from recount import kafka
 from recount import metrics as m
-from recount.discovery import FileDirectory, Instance, Presence
+from recount.discovery import Instance, Presence, open_directory
 from recount.errors import SetupError, Unavailable
 from recount.logs import configure
 from recount.metrics import Metrics
@@ -96,11 +97,13 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
-    instance = Instance("shipper", f"shipper-{os.getpid()}", settings.host, settings.shipper_port)
+    instance = Instance(
+        "shipper", f"shipper-{socket.gethostname()}-{os.getpid()}", settings.host, settings.shipper_port
+    )
     describe: Callable[[], Instance] = lambda: instance  # noqa: E731
     with (
         run_in_background(create_app(shipper, metrics), settings.host, settings.shipper_port),
-        Presence(FileDirectory(settings.directory_root), describe),
+        Presence(open_directory(settings), describe),
     ):
         log.info("shipping", spool_root=str(settings.spool_root))
         run(shipper, stop)

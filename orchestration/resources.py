@@ -12,7 +12,7 @@ import dagster as dg
 from orchestration.log import KafkaLog, Log
 from orchestration.spools import DirectorySpools, Spools
 from orchestration.steps.completeness import Proven
-from recount.discovery import FileDirectory
+from recount.discovery import open_directory
 from recount.kafka import producer
 from recount.publishing.publisher import Publisher
 from recount.quarantine import DeadLetter, send
@@ -98,7 +98,7 @@ def open_workplace(settings: Settings) -> Workplace:
         settings=settings,
         tables=open_tables(settings),
         log=KafkaLog(settings),
-        spools=DirectorySpools(FileDirectory(settings.directory_root)),
+        spools=DirectorySpools(open_directory(settings)),
         quarantine=quarantine,
         now_ms=lambda: time.time_ns() // 1_000_000,
         sleep=time.sleep,

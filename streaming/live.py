@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import threading
 from collections.abc import Callable
 from typing import Final
@@ -12,7 +13,7 @@ import httpx
 import structlog
 
 from recount import kafka
-from recount.discovery import FileDirectory, Instance, Presence
+from recount.discovery import Instance, Presence, open_directory
 from recount.logs import configure
 from recount.metrics import Metrics
 from recount.settings import Settings
@@ -53,7 +54,7 @@ class Live:
             metrics,
             live_hours=settings.live_hours,
         )
-        self.directory = FileDirectory(settings.directory_root)
+        self.directory = open_directory(settings)
         views = Views(
             self.state,
             self.follower,
@@ -68,7 +69,7 @@ class Live:
 
     @property
     def id(self) -> str:
-        return f"live-{self._settings.live_port}"
+        return f"live-{socket.gethostname()}-{self._settings.live_port}"
 
     def describe(self) -> Instance:
         """What the directory says of this instance now."""

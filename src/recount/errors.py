@@ -52,7 +52,7 @@ class Unavailable(RecountError):
 
     def __init__(self, part: str, detail: str) -> None:
         super().__init__(f"{part} is unavailable: {detail}")
-        self.part = part
+        self.part, self.detail = part, detail
 
 
 class Conflict(RecountError):

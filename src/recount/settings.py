@@ -46,6 +46,7 @@ class Settings:
     traefik_admin_port: int = 8390  # its API, ping and metrics
     consul: str = "http://127.0.0.1:8500"  # the agent of this host
     consul_dns: str = "127.0.0.1:8600"
+    consul_token: str = ""  # an ACL token, where the cluster asks for one
     autoscaler_port: int = 8073
     drain_s: int = 3  # how long a stopping instance serves on after it has left the directory
 

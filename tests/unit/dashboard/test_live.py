@@ -33,6 +33,9 @@ class FakeDirectory(Directory):
     def instances(self, service: str) -> list[Instance]:
         return [instance for instance in self.present if instance.service == service]
 
+    def routes(self, instance: Instance) -> bool:
+        return False
+
 
 def one(port: int = 1) -> Instance:
     return Instance("live", f"live-{port}", "127.0.0.1", port)
