@@ -28,7 +28,7 @@ from deploy.local.layout import (
 )
 from deploy.local.status import Status, as_json, snippet, take, urls
 from deploy.local.up import Stack, refuse_other_settings, running_manifest
-from recount.errors import InvalidInput
+from recount.errors import Conflict, InvalidInput
 
 ALL_PARTS: Final = (
     *("kafka", "dynamodb", "cloudwatch", "consul", "ingest", "shipper", "live", "store_batches"),
@@ -77,7 +77,7 @@ class Shown:
             self._move(part, how_far)
         elif how_far not in self._said:
             self._said.add(how_far)
-            self._console.print(how_far, highlight=False)
+            self._console.print(how_far, highlight=False, soft_wrap=True)
 
     def healthy(self, part: str, after_s: float) -> None:
         if part in self._tasks:
@@ -176,8 +176,11 @@ def scale(part: str, instances: int) -> None:
     An ingest instance is stopped when its spool is empty: while Kafka is away that waits. Whoever is
     interrupted leaves it to the autoscaler.
     """
-    with Shown(Console()) as shown:
-        Stack(_manifest(), shown).scale(part, instances)
+    try:
+        with Shown(Console()) as shown:
+            Stack(_manifest(), shown).scale(part, instances)
+    except KeyboardInterrupt:
+        raise Conflict(f"not done yet; {part} goes on to {instances} while the autoscaler runs") from None
     click.echo(f"{part}: {instances} instance{'s' if instances > 1 else ''}")
 
 

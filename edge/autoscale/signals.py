@@ -89,7 +89,9 @@ class LiveLag:
     ) -> None:
         self._directory = directory
         self._settings = settings
-        self._make_client = make_client or (lambda: kafka.consumer(settings, kafka.live_group(settings)))
+        self._make_client = make_client or (
+            lambda: kafka.consumer(settings, kafka.live_group(settings), options={"log_level": 0})
+        )
         self._consumer: Consumer | None = None
         self._http = http or loopback_client()
         self._rates = CounterRates()
@@ -127,8 +129,9 @@ class LiveLag:
         partitions: Sequence[kafka.SourcePartition] = [
             (EVENTS, n) for n in range(self._settings.kafka_partitions)
         ]
-        ranges = kafka.ranges_by(self._consumer, partitions)
-        return sum(end for _, end in ranges.values()), kafka.lag_by(self._consumer, ranges) or 0
+        ranges = kafka.ranges_by(self._consumer, partitions, TIMEOUT_S)
+        lag = kafka.lag_by(self._consumer, ranges, TIMEOUT_S) or 0
+        return sum(end for _, end in ranges.values()), lag
 
 
 def _said(error: Exception) -> str:
