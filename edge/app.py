@@ -27,7 +27,7 @@ LeftS = Callable[[], float | None]
 def create_app(
     door: Door, importer: Importer, bodies: Bodies, metrics: Metrics, left_s: LeftS = lambda: None
 ) -> Flask:
-    """Wires the views; what they show belongs to the door. `left_s`: see `DrainingDirectory`."""
+    """Wires the views; what they show belongs to the door. `left_s`: see `WhileServing`."""
     app = Flask("edge", static_folder=None)
     _add_collecting(app)
     _add_import(app, importer, bodies)

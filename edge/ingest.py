@@ -13,11 +13,11 @@ from edge.app import LeftS, create_app
 from edge.bodies import Bodies
 from edge.client import Proxies
 from edge.door import Door
-from edge.drain import DrainingDirectory
 from edge.geo import open_geo
 from edge.imports import Importer
 from edge.rules import DaySalts, Sites
 from edge.server import check_port, serve
+from edge.serving import WhileServing
 from edge.spool import Spool
 from edge.tally import Tallies
 from edge.wsgi import Front
@@ -35,6 +35,7 @@ from recount.store.tables import Tables, open_tables
 
 THREADS: Final = 16
 GC_THRESHOLD: Final = 50_000
+FIRST_READ_S: Final = 2.0  # a door that knows no site yet has nothing to offer
 READING_MAX: Final = 12  # threads that bodies under way may hold; the others keep serving pixels and health
 
 log = structlog.get_logger("ingest")
@@ -84,12 +85,13 @@ def main() -> bool:
     configure(settings.log_level)
     check_port(settings.host, settings.ingest_port)
     spool = Spool(settings.spool_root, max_bytes=settings.spool_max_bytes, fsync=settings.spool_fsync)
-    directory = DrainingDirectory(open_directory(settings), Drains(settings.drains_root))
     front, sites = build(settings, open_tables(settings), spool, lambda: directory.left_s)
+    directory = WhileServing(open_directory(settings), Drains(settings.drains_root), lambda: sites.loaded)
     instance = Instance(
         "ingest", f"ingest-{settings.ingest_port}", settings.host, settings.ingest_port, {"spool": spool.id}
     )
     sites.start()
+    sites.wait(FIRST_READ_S)
     try:
         with Presence(directory, lambda: instance):
             log.info("serving", port=settings.ingest_port, spool=spool.id)

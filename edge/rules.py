@@ -114,11 +114,16 @@ class Sites:
         self.get = self._rules.get
         self.tokens: dict[str, str] = {}
         self.loaded = False
+        self._first_read = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="catalog", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait so long at most until the catalog has been read; whether it has."""
+        return self._first_read.wait(seconds)
 
     def stop(self) -> None:
         self._stop.set()
@@ -135,6 +140,7 @@ class Sites:
         for site_id in self._rules.keys() - sites.keys():
             del self._rules[site_id]
         self.loaded = True
+        self._first_read.set()
 
     def _compile(self, site: Site, known: SiteRules | None) -> SiteRules:
         keeps_days = known is not None and known.site.timezone == site.timezone

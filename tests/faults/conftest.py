@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.faults.edge_room import CHANGES, EdgeRoom
 from tests.faults.room import Room
 from tests.stack import TestStack
 
@@ -19,3 +23,22 @@ def faulty_stack(stack: TestStack) -> Room:
 def room(faulty_stack: Room) -> Iterator[Room]:
     yield faulty_stack
     faulty_stack.mend()
+
+
+@pytest.fixture(scope="package")
+def edge_stack() -> Iterator[EdgeRoom]:
+    """A stack of its own: no limit of requests for each client, and its autoscaler decides nothing."""
+    folder = Path(tempfile.mkdtemp(prefix="recount-edge-"))
+    stack = TestStack(folder, CHANGES)
+    try:
+        yield EdgeRoom.of(stack)
+    finally:
+        stack.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def edge(edge_stack: EdgeRoom) -> Iterator[EdgeRoom]:
+    edge_stack.mend()
+    yield edge_stack
+    edge_stack.mend()

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import httpx
 import psutil
@@ -39,6 +39,19 @@ def eventually(condition: Callable[[], object], what: str, within_s: float = PAT
     while not condition():
         assert time.monotonic() < end, f"still waiting after {within_s:g} s: {what}"
         time.sleep(ASK_S)
+
+
+class Sent(Protocol):
+    """A load that is over."""
+
+    @property
+    def site(self) -> str: ...
+
+    @property
+    def sent(self) -> set[str]: ...
+
+    @property
+    def acknowledged(self) -> set[str]: ...
 
 
 @dataclass
@@ -150,7 +163,7 @@ class Room:
             ids.update(rows["id"].to_list())
         return ids
 
-    def check(self, load: Load) -> None:
+    def check(self, load: Sent) -> None:
         """Every acknowledged event is counted exactly once, and nothing that was never sent."""
         self.archive()
         ids = self.counted(load.site)
