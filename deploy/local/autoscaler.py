@@ -18,7 +18,7 @@ from edge.autoscale.controller import Controller, Watched
 from edge.autoscale.policy import ingest_policy, live_policy, mode_of
 from edge.autoscale.signals import LiveLag, TraefikRequests
 from edge.server import run_in_background
-from recount.discovery import FileDirectory
+from recount.discovery import open_directory
 from recount.errors import SetupError
 from recount.logs import configure
 from recount.metrics import Metrics
@@ -50,7 +50,7 @@ class Supervised:
 def build(settings: Settings, metrics: Metrics) -> Controller:
     """Raises SetupError for settings that contradict each other."""
     layout = Layout.of(settings)
-    directory = FileDirectory(settings.directory_root)
+    directory = open_directory(settings)
     watched = [
         Watched(ingest_policy(settings), TraefikRequests("ingest", directory, settings)),
         Watched(live_policy(settings), LiveLag(directory, settings)),
