@@ -32,6 +32,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "import": Entry("cli.import_log:import_group", "Import history, such as a web server's access log."),
     "publish-open": Entry("cli.publish_open:publish_open", "Publish the hours that are still running, now."),
     "query": Entry("cli.query:query", "Ask for numbers on the command line."),
+    "dead": Entry("cli.dead:dead", "See what is in quarantine, and replay it after a fix."),
     "tail": Entry("cli.tail:tail", "Follow the events as they arrive."),
 }
 

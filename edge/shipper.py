@@ -15,8 +15,8 @@ from typing import Any, Final
 import structlog
 from confluent_kafka import KafkaError, Message, Producer
 
+from edge import pieces
 from edge.spool_format import (
-    QUARANTINE,
     oldest_unshipped_ms,
     read_progress,
     shippable,
@@ -24,7 +24,8 @@ from edge.spool_format import (
 )
 from edge.spool_reader import Batch, Claim, Reader
 from recount import metrics as m
-from recount.kafka import EVENTS
+from recount.glimpse import glimpse
+from recount.kafka import EVENTS, REFUSED_FOR_EVER
 from recount.metrics import Metrics
 
 READ_MAX_BYTES: Final = 4 * 1024 * 1024
@@ -32,10 +33,6 @@ DISCOVER_EVERY_S: Final = 0.25
 FLUSH_STEP_S: Final = 0.25
 UNREACHABLE_AFTER_S: Final = 5.0
 UNREADABLE_REST_S: Final = 5.0
-# Answers of Kafka about one message that no retry changes.
-REFUSED_FOR_EVER: Final = frozenset(
-    {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_RECORD}
-)
 
 log = structlog.get_logger("shipper")
 
@@ -108,7 +105,8 @@ class Shipper:
             self._start_again()
             return 0
         for cause, value in outcome.refused:
-            self._quarantine(f"kafka-{cause}", value)
+            seen = glimpse(value)
+            self._quarantine(f"kafka-{cause}", seen.spool or "", seen.seq or 0, seen.seq or 0, value)
         return sum(self._settle(*each) for each in passes)
 
     def is_idle(self) -> bool:
@@ -196,8 +194,8 @@ class Shipper:
 
     def _settle(self, shipment: Shipment, batch: Batch, writer_lived: bool) -> int:
         """After delivery: remember it, count it, and remove the spool of a dead writer once it is empty."""
-        for segment, offset, data in batch.damaged:
-            self._quarantine("damaged", data, f"{shipment.spool}-{segment}-{offset}")
+        for damage in batch.damaged:
+            self._quarantine("damaged", shipment.spool, damage.after + 1, damage.before - 1, damage.data)
         for frame in batch.frames:
             if frame.seq > shipment.last_seq + 1:
                 self._missing.inc(frame.seq - shipment.last_seq - 1)
@@ -223,13 +221,11 @@ class Shipper:
             "spool of a finished writer shipped to its end", spool=shipment.spool, last_seq=shipment.last_seq
         )
 
-    def _quarantine(self, cause: str, data: bytes, name: str | None = None) -> None:
-        folder = self._root / QUARANTINE
-        folder.mkdir(exist_ok=True)
-        path = folder / f"{name or time.time_ns()}-{cause}.bin"
-        path.write_bytes(data)
+    def _quarantine(self, cause: str, spool: str, first: int, last: int, data: bytes) -> None:
+        """Keep a piece in a file; the same piece met again is the same file."""
+        name = pieces.keep(self._root, cause, spool, first, last, data)
         self._quarantined.labels(cause).inc()
-        log.error("quarantined", cause=cause, file=path.name, size_bytes=len(data))
+        log.error("quarantined", cause=cause, file=name, size_bytes=len(data))
 
 
 def _read(shipment: Shipment, writer_lives: bool) -> Batch | None:

@@ -13,7 +13,8 @@ numbers start at 1 and have no gaps, so that a loss between the door and the arc
     <root>/<spool id>/shipper.lock            flock held by the shipper at work on it
     <root>/<spool id>/<first seq>.seg         segments, in order
     <root>/<spool id>/progress                how far the shipper has delivered
-    <root>/quarantine/                        bytes that are no frames, messages that Kafka refuses for ever
+    <root>/quarantine/                        bytes that are no frames, messages that Kafka refuses for ever;
+                                              named as edge/pieces.py has it
 """
 
 from __future__ import annotations

@@ -39,13 +39,24 @@ class Frame(NamedTuple):
     payload: bytes
 
 
+class Damage(NamedTuple):
+    """Bytes that are no frame, where they lay, and the numbers of the events before and after them (`before`
+    is 0 where none follows: these events reach to the spool's end, if there were any)."""
+
+    segment: int
+    offset: int
+    data: bytes
+    after: int
+    before: int
+
+
 @dataclass
 class Batch:
     """Frames in order, where to go on once they are delivered, and what lay between them that is no frame."""
 
     end: Progress
     frames: list[Frame] = field(default_factory=list)
-    damaged: list[tuple[int, int, bytes]] = field(default_factory=list)  # segment, offset, the bytes
+    damaged: list[Damage] = field(default_factory=list)
 
 
 class Claim:
@@ -98,7 +109,7 @@ class Reader:
         if present[0] != self._at.segment:
             self._at = Progress(present[0], 0, self._at.seq)
         complete = len(present) > 1 or not writer_lives
-        batch = self._read_segment(max_bytes, complete=complete)
+        batch = self._read_segment(max_bytes, present[1] if len(present) > 1 else 0, complete=complete)
         if not batch.frames and complete and len(present) > 1 and self._is_read(batch.end):
             self._at = batch.end = Progress(present[1], 0, batch.end.seq)
         return batch
@@ -123,12 +134,14 @@ class Reader:
             os.close(self._fd)
             self._fd = self._open_segment = -1
 
-    def _read_segment(self, max_bytes: int, *, complete: bool) -> Batch:
+    def _read_segment(self, max_bytes: int, following: int, *, complete: bool) -> Batch:
+        """`following`: the first number of the next segment, 0 where there is none."""
         at = self._at
         data = os.pread(self._segment_fd(at.segment), max(max_bytes, 2 * PAYLOAD_MAX_BYTES), at.offset)
         at_end = len(data) < max(max_bytes, 2 * PAYLOAD_MAX_BYTES)
         batch = Batch(at)
         used = 0
+        lost: list[tuple[int, Damage]] = []  # with the number of frames before it
         while used < len(data):
             used = _take_frames(data, used, batch.frames)
             if used == len(data):
@@ -137,8 +150,11 @@ class Reader:
             if not self._gives_up_on(used, resumed, complete=complete, at_end=at_end):
                 break
             until = len(data) if resumed is None else resumed
-            batch.damaged.append((at.segment, at.offset + used, data[used:until]))
+            after = batch.frames[-1].seq if batch.frames else at.seq
+            damage = Damage(at.segment, at.offset + used, data[used:until], after, following)
+            lost.append((len(batch.frames), damage))
             used = until
+        batch.damaged = [_before(damage, batch.frames[count:]) for count, damage in lost]
         last = batch.frames[-1].seq if batch.frames else at.seq
         self._at = batch.end = Progress(at.segment, at.offset + used, last)
         return batch
@@ -165,6 +181,20 @@ class Reader:
             self._fd = os.open(segment_path(self.folder, first), os.O_RDONLY | os.O_CLOEXEC)
             self._open_segment = first
         return self._fd
+
+
+def whole_frames(data: bytes) -> list[Frame]:
+    """The frames in bytes that may hold anything between them."""
+    frames: list[Frame] = []
+    at: int | None = 0
+    while at is not None and at < len(data):
+        end = _take_frames(data, at, frames)
+        at = _next_frame(data, end + 1)
+    return frames
+
+
+def _before(damage: Damage, following: list[Frame]) -> Damage:
+    return damage._replace(before=following[0].seq) if following else damage
 
 
 def _take_frames(data: bytes, at: int, frames: list[Frame]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
@@ -19,6 +19,11 @@ LIVE_GROUP: Final = "live"  # after the prefix of the deployment's tables
 TIMEOUT_S: Final = 15.0
 MESSAGE_MAX_BYTES: Final = 1024 * 1024
 DAY_MS: Final = 86_400_000
+
+# Answers about one record that no retry changes.
+REFUSED_FOR_EVER: Final = frozenset(
+    {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_RECORD}
+)
 
 SourcePartition = tuple[str, int]  # (topic, partition)
 Offsets = dict[SourcePartition, int]

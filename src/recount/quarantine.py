@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Final, NamedTuple
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from recount.errors import Unavailable
-from recount.kafka import DEAD, TIMEOUT_S
+from recount.kafka import DEAD, REFUSED_FOR_EVER, TIMEOUT_S, SourcePartition
+
+RETRY_OF: Final = "retry_of"  # header of a replayed record: the id of the dead letter it was
+ANY_PARTITION: Final = -1  # the client chooses
+Headers = list[tuple[str, str | bytes | None]]
 
 
 @dataclass(frozen=True)
@@ -21,7 +27,12 @@ class DeadLetter:
     reason: str
     value: bytes
 
-    def headers(self) -> list[tuple[str, str | bytes | None]]:
+    @property
+    def id(self) -> str:
+        """`topic/partition/offset`: the same however often it is delivered."""
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+    def headers(self) -> Headers:
         """What a replay needs to know, as text."""
         return [
             ("reason", self.reason.encode()),
@@ -30,22 +41,78 @@ class DeadLetter:
             ("offset", str(self.offset).encode()),
         ]
 
+    @classmethod
+    def of(cls, headers: Mapping[str, bytes], value: bytes) -> DeadLetter | None:
+        """The inverse of `headers`; None for a record that somebody else put into the topic."""
+        try:
+            topic, reason = headers["topic"].decode(), headers["reason"].decode()
+            return cls(topic, int(headers["partition"]), int(headers["offset"]), reason, value)
+        except (KeyError, ValueError):
+            return None
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A record on its way back: the value as it came, the source partition it belongs in, and its letter."""
+
+    source: SourcePartition
+    value: bytes
+    letter: str
+
 
 def send(producer: Producer, letters: Sequence[DeadLetter]) -> None:
     """Returns once Kafka has acknowledged every letter; else raises Unavailable (a repeat is harmless)."""
-    failed: list[str] = []
+    records = (_Record(letter.id, DEAD, ANY_PARTITION, letter.value, letter.headers()) for letter in letters)
+    for error in _deliver(producer, records).values():
+        raise Unavailable("kafka", f"{DEAD}: {error}")
 
-    def delivered(error: KafkaError | None, _: object) -> None:
+
+def send_back(producer: Producer, replays: Sequence[Replay]) -> dict[str, str]:
+    """Put records into their source partitions; a repeat is harmless, an id counts once.
+
+    Returns the letters that Kafka refuses for ever, with its reason; else raises as `send` does.
+    """
+    failed = _deliver(
+        producer,
+        (_Record(r.letter, *r.source, r.value, [(RETRY_OF, r.letter.encode())]) for r in replays),
+    )
+    for letter, error in failed.items():
+        if error.code() not in REFUSED_FOR_EVER:
+            raise Unavailable("kafka", f"{letter}: {error}")
+    return {letter: error.str() for letter, error in failed.items()}
+
+
+class _Record(NamedTuple):
+    name: str
+    topic: str
+    partition: int
+    value: bytes
+    headers: Headers
+
+
+def _deliver(producer: Producer, records: Iterable[_Record]) -> dict[str, KafkaError]:
+    """The records that failed; raises Unavailable where one stays without an answer."""
+    failed: dict[str, KafkaError] = {}
+
+    def report(name: str, error: KafkaError | None, _: Message) -> None:
         if error is not None:
-            failed.append(str(error))
+            failed[name] = error
 
-    try:
-        for letter in letters:
-            producer.produce(DEAD, letter.value, headers=letter.headers(), on_delivery=delivered)
-            producer.poll(0)
-        waiting = producer.flush(TIMEOUT_S) if letters else 0
-    except (KafkaException, BufferError) as error:
-        raise Unavailable("kafka", f"{DEAD}: {error}") from error
-    if waiting or failed:
-        detail = failed[0] if failed else f"{waiting} of {len(letters)} dead letters not acknowledged"
-        raise Unavailable("kafka", f"{DEAD}: {detail}")
+    for record in records:
+        try:
+            producer.produce(
+                record.topic,
+                record.value,
+                headers=record.headers,
+                on_delivery=partial(report, record.name),
+                partition=record.partition,
+            )
+        except KafkaException as error:
+            failed[record.name] = error.args[0]
+        except BufferError as error:
+            raise Unavailable("kafka", f"{record.topic}: {error}") from error
+        producer.poll(0)
+    waiting = producer.flush(TIMEOUT_S)
+    if waiting:
+        raise Unavailable("kafka", f"{waiting} records not acknowledged within {TIMEOUT_S:.0f} s")
+    return failed

@@ -10,7 +10,9 @@ import orjson
 import pytest
 from confluent_kafka import KafkaError
 
+from edge import pieces
 from edge import shipper as shipper_module
+from edge.pieces import Lost
 from edge.ship import create_app
 from edge.shipper import Shipper
 from edge.spool import Spool
@@ -203,6 +205,7 @@ def test_damage_is_set_aside_counted_and_passed(dock: Dock) -> None:
     assert sorted(dock.numbers(spool)) == [1, 3, 4, 5]
     assert dock.count(SPOOL_MISSING.name) == 1
     assert dock.count(SPOOL_QUARANTINED.name, "damaged") == 1
+    assert [piece.lost for piece in pieces.kept(dock.root)] == [Lost(spool.id, 2, 2, "damaged")]
     assert not spool.folder.exists()
 
 

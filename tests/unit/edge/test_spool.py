@@ -274,7 +274,7 @@ def test_damage_in_the_middle_costs_only_what_is_damaged(spool: Spool) -> None:
     path.write_bytes(data)
     batch = Reader(spool.folder).read(4096, writer_lives=False)
     assert [f.seq for f in batch.frames] == [1, 2, 3, 4, 6, 7, 8, 9]
-    assert batch.damaged == [(1, 4 * size, bytes(data[4 * size : 5 * size]))]
+    assert batch.damaged == [(1, 4 * size, bytes(data[4 * size : 5 * size]), 4, 6)]
 
 
 def test_damage_under_a_living_writer_is_given_a_moment(spool: Spool) -> None:
