@@ -5,7 +5,9 @@ from __future__ import annotations
 import dagster as dg
 
 from orchestration import assets, external, jobs, sensors
+from orchestration.alerts.sensor import alerts_sensor
 from orchestration.resources import workplace_resource
+from recount.settings import Settings
 
 
 @dg.definitions
@@ -23,7 +25,7 @@ def definitions() -> dg.Definitions:
         asset_checks=external.topic_checks(),
         jobs=jobs.jobs(),
         schedules=[jobs.hourly],
-        sensors=[sensors.reconcile, sensors.topic_lag],
+        sensors=[sensors.reconcile, sensors.topic_lag, alerts_sensor(Settings.from_env())],
         resources={"workplace": workplace_resource()},
         executor=dg.in_process_executor,
     )

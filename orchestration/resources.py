@@ -9,6 +9,7 @@ from functools import cached_property
 
 import dagster as dg
 
+from orchestration.groups import Groups, KafkaGroups
 from orchestration.log import KafkaLog, Log
 from orchestration.spools import DirectorySpools, Spools
 from orchestration.steps.completeness import Proven
@@ -82,6 +83,10 @@ class Workplace:
     @cached_property
     def reprocessings(self) -> Reprocessings:
         return Reprocessings(self.tables.catalog)
+
+    @cached_property
+    def groups(self) -> Groups:
+        return KafkaGroups(self.settings)
 
     @cached_property
     def proven(self) -> Proven:

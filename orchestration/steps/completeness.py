@@ -72,7 +72,11 @@ class Proven:
 
     def holes(self) -> list[Interval]:
         """Every hole ever recorded, by source partition and offset."""
-        return [_hole(item["sk"]) for item in self._table.query(HOLES)]
+        return [hole for hole, _ in self.holes_found()]
+
+    def holes_found(self) -> list[tuple[Interval, int]]:
+        """The same with the moment each was found (ms UTC)."""
+        return [(_hole(item["sk"]), item["found_ms"]) for item in self._table.query(HOLES)]
 
 
 @dataclass(frozen=True)

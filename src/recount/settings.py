@@ -77,6 +77,22 @@ class Settings:
     spool_wait_s: int = 120
     top_values: int = 1000
     live_hours: int = 3
+    dagster_url: str = ""  # where people reach Dagster; empty: its port on `host`
+    alert_webhook: str = ""  # a URL, or @ and the path of a file that holds it
+    alert_slack: str = ""  # an incoming webhook of Slack, given alike
+    alert_email_to: str = ""  # comma-separated
+    alert_email_from: str = "recount@localhost"
+    alert_smtp: str = "smtp://127.0.0.1:25"  # smtp://[user@]host[:port] or smtps://...
+    alert_smtp_password_file: str = ""  # else RECOUNT_ALERT_SMTP_PASSWORD, which is no setting
+    alert_sns_topic: str = ""  # an ARN
+    alert_every_s: int = 30
+    alert_settle_s: int = 120  # how long something has to stay away, or mended, before it is told
+    alert_lag_warning_records: int = 50_000
+    alert_lag_critical_records: int = 500_000
+    alert_lag_warning_s: int = 60
+    alert_lag_critical_s: int = 300
+    alert_hour_late_s: int = 600  # after the hour's end; critical after three times that
+    alert_stale_s: int = 3600
     metric_sites: str = ""  # comma-separated sites with a CloudWatch metric of their own
     log_level: str = "info"
 
@@ -97,6 +113,10 @@ class Settings:
     @property
     def archive_root(self) -> str:
         return self.archive or str(self.state.absolute() / "archive")
+
+    @property
+    def dagster_page(self) -> str:
+        return self.dagster_url.rstrip("/") or f"http://{self.host}:{self.dagster_port}"
 
     @property
     def spool_root(self) -> Path:

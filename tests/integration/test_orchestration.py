@@ -174,7 +174,7 @@ def test_schedule_and_sensors_run_from_the_start(stack: TestStack) -> None:
     found = ask(stack, _INSTIGATORS, place=_PLACE)
     sensors = {s["name"]: s["sensorState"]["status"] for s in found["sensorsOrError"]["results"]}
     schedules = {s["name"]: s["scheduleState"]["status"] for s in found["schedulesOrError"]["results"]}
-    assert sensors == {"reconcile": "RUNNING", "topic_lag": "RUNNING"}
+    assert sensors == {"alerts": "RUNNING", "reconcile": "RUNNING", "topic_lag": "RUNNING"}
     assert schedules == {"hourly": "RUNNING"}
 
 

@@ -1,0 +1,1 @@
+"""What is wrong, told once to whoever should know, and told once more when it is over."""

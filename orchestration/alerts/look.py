@@ -1,0 +1,177 @@
+"""One look around: what is wrong in the topics, the tables and the hours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from orchestration.alerts import problems
+from orchestration.alerts.problems import Links, Problem, Severity
+from orchestration.groups import GroupLag
+from orchestration.resources import Workplace
+from orchestration.steps.completeness import Interval
+from orchestration.steps.cut import key, source_of
+from orchestration.steps.reconcile import IMPORT_IMPATIENT_MS, State, Waiting, hour_end_ms, look
+from recount.errors import Unavailable
+from recount.kafka import IMPORTS
+from recount.periods import FIRST_HOUR
+from recount.settings import Settings
+from recount.store.provenance import period_key
+
+IMPORT_PATIENCE: Final = 10  # an import is bulk: its group may be so many times further behind
+CRITICAL_LATER: Final = 3  # times the first threshold
+HOLES_TOLD_MS: Final = 7 * 86_400_000
+STORED: Final = (problems.GAP, problems.HOLE, problems.UNPUBLISHED, problems.STALE)
+
+
+class Watch(msgspec.Struct, kw_only=True):
+    """What the next look has to know of this one, all moments in ms UTC.
+
+    `hours`: see `steps.reconcile`; `gaps` and `away`: first seen, by name; `letters`: dead letters known, of
+    which `fresh_letters` came since `letters_ms` (0: none came lately) and the newest at `letter_ms`.
+    """
+
+    hours: State = msgspec.field(default_factory=State)
+    gaps: dict[str, int] = {}
+    away: dict[str, int] = {}
+    letters: int = -1
+    fresh_letters: int = 0
+    letters_ms: int = 0
+    letter_ms: int = 0
+
+
+@dataclass
+class Found:
+    """What is wrong, and the families of problems that could be looked for."""
+
+    problems: list[Problem] = field(default_factory=list)
+    checked: set[str] = field(default_factory=set)
+
+
+def look_around(place: Workplace, watch: Watch, links: Links) -> Found:
+    """Changes `watch`. What cannot be reached is itself a problem, once it lasts."""
+    found, now_ms = Found(), place.now_ms()
+    away: dict[str, str] = {}
+    for families, work in (((problems.LAG, problems.DEAD), _topics), (STORED, _stored)):
+        try:
+            found.problems += work(place, watch, links, now_ms)
+        except Unavailable as error:
+            away[error.part] = str(error)
+        else:
+            found.checked.update(families)
+    watch.away = {part: watch.away.get(part, now_ms) for part in away}
+    found.checked.add(problems.AWAY)
+    settle_ms = place.settings.alert_settle_s * 1000
+    found.problems += [
+        problems.away(part, away[part], since_ms, links)
+        for part, since_ms in watch.away.items()
+        if now_ms - since_ms >= settle_ms
+    ]
+    return found
+
+
+def severity_of(lag: GroupLag, settings: Settings) -> Severity | None:
+    """None for a group that keeps up."""
+    patience = IMPORT_PATIENCE if lag.topics == (IMPORTS,) else 1
+
+    def beyond(records: int, seconds: int) -> bool:
+        return lag.records >= records * patience or lag.seconds >= seconds * patience
+
+    if beyond(settings.alert_lag_critical_records, settings.alert_lag_critical_s):
+        return "critical"
+    warns = beyond(settings.alert_lag_warning_records, settings.alert_lag_warning_s)
+    return "warning" if warns else None
+
+
+def _topics(place: Workplace, watch: Watch, links: Links, now_ms: int) -> list[Problem]:
+    judged = [(lag, severity_of(lag, place.settings)) for lag in place.groups.lags(now_ms)]
+    found = [problems.lag(lag, severity, now_ms, links) for lag, severity in judged if severity is not None]
+    return found + _dead_letters(place, watch, links, now_ms)
+
+
+def _dead_letters(place: Workplace, watch: Watch, links: Links, now_ms: int) -> list[Problem]:
+    """A problem while letters keep coming, and for the settling time after the last."""
+    letters = place.groups.dead_letters()
+    fresh = letters - watch.letters if watch.letters >= 0 else 0
+    watch.letters = letters
+    if fresh > 0:
+        watch.fresh_letters += fresh
+        watch.letters_ms, watch.letter_ms = watch.letters_ms or now_ms, now_ms
+    if now_ms - watch.letter_ms > place.settings.alert_settle_s * 1000:
+        watch.fresh_letters = watch.letters_ms = 0
+    if not watch.fresh_letters:
+        return []
+    return [problems.dead_letters(watch.fresh_letters, watch.letters_ms, links)]
+
+
+def _stored(place: Workplace, watch: Watch, links: Links, now_ms: int) -> list[Problem]:
+    return [
+        *_gaps(place, watch, links, now_ms),
+        *_holes(place, links, now_ms),
+        *_hours(place, watch, links, now_ms),
+    ]
+
+
+def _gaps(place: Workplace, watch: Watch, links: Links, now_ms: int) -> list[Problem]:
+    """Offsets without a receipt below others that have one: not a lag, something was passed over."""
+    open_gaps = {
+        f"{key(source)}#{start}": Interval(source, start, stop)
+        for source, (_, end) in sorted(place.log.ranges().items())
+        for start, stop in place.raw.missing(source, min(place.proven.offset(source), end), end)
+        if stop < end
+    }
+    watch.gaps = {name: watch.gaps.get(name, now_ms) for name in open_gaps}
+    patience_ms = place.settings.alert_settle_s * 1000
+    lasting = [name for name, since_ms in watch.gaps.items() if now_ms - since_ms >= patience_ms]
+    if not lasting:
+        return []
+    since_ms = min(watch.gaps[name] for name in lasting)
+    return [problems.receipts_gap([open_gaps[name] for name in lasting], since_ms, links)]
+
+
+def _holes(place: Workplace, links: Links, now_ms: int) -> list[Problem]:
+    return [
+        problems.hole(lost, found_ms, links)
+        for lost, found_ms in place.proven.holes_found()
+        if now_ms - found_ms < HOLES_TOLD_MS
+    ]
+
+
+def _hours(place: Workplace, watch: Watch, links: Links, now_ms: int) -> list[Problem]:
+    watch.hours = look(watch.hours, place.raw, place.manifests, sorted(place.log.ranges()))
+    waiting = {hour: w for hour, w in watch.hours.waiting.items() if hour >= FIRST_HOUR and not w.carry}
+    shown = _published(place, waiting)
+    first_ms = place.settings.alert_hour_late_s * 1000
+    late = {hour: _expected_ms(hour, w) for hour, w in waiting.items() if hour not in shown}
+    late = {hour: since_ms for hour, since_ms in late.items() if now_ms - since_ms >= first_ms}
+    behind = {h: w.since_ms + _import_wait_ms(w) for h, w in waiting.items() if h in shown}
+    behind = {h: ms for h, ms in behind.items() if now_ms - ms >= place.settings.alert_stale_s * 1000}
+    found = []
+    if late:
+        since_ms = min(late.values())
+        severity: Severity = "critical" if now_ms - since_ms >= CRITICAL_LATER * first_ms else "warning"
+        found.append(problems.unpublished(sorted(late), severity, since_ms, links))
+    if behind:
+        found.append(problems.stale(sorted(behind), min(behind.values()), links))
+    return found
+
+
+def _published(place: Workplace, hours: Iterable[str]) -> set[str]:
+    """The hours that show numbers for good."""
+    keys = {period_key("hour", hour): hour for hour in hours}
+    entries = place.manifests.entries(place.manifests.current(), keys)
+    return {keys[name] for name, entry in entries.items() if entry.open_until is None}
+
+
+def _expected_ms(hour: str, waiting: Waiting) -> int:
+    """From when on an hour is late: its end, or when its first events had come, and their import was over."""
+    return max(hour_end_ms(hour), waiting.since_ms + _import_wait_ms(waiting))
+
+
+def _import_wait_ms(waiting: Waiting) -> int:
+    """An import is published when it is over, and is not late until then."""
+    bulk = any(source_of(name)[0] == IMPORTS for name in waiting.last)
+    return IMPORT_IMPATIENT_MS if bulk else 0
