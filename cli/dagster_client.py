@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -33,6 +34,20 @@ query Run($id: ID!) {
   }
 }
 """
+_UNFINISHED: Final = """
+query Unfinished($filter: RunsFilter!) {
+  runsOrError(filter: $filter, limit: 100) { __typename ... on Runs { results { runId } } }
+}
+"""
+_TERMINATE: Final = """
+mutation Terminate($ids: [String!]!) {
+  terminateRuns(runIds: $ids, terminatePolicy: SAFE_TERMINATE) {
+    __typename
+    ... on PythonError { message }
+  }
+}
+"""
+_NOT_OVER: Final = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
 _FAILURES: Final = """
 query Failures($id: ID!) {
   logsForRun(runId: $id) {
@@ -67,7 +82,7 @@ class DagsterClient:
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
 
-    def launch(self, job: str, tags: dict[str, str]) -> str:
+    def launch(self, job: str, tags: dict[str, str], config: dict[str, Any] | None = None) -> str:
         """Queue a run of a job; returns its id."""
         params = {
             "selector": {
@@ -76,6 +91,7 @@ class DagsterClient:
                 "jobName": job,
             },
             "mode": "default",
+            "runConfigData": config or {},
             "executionMetadata": {"tags": [{"key": k, "value": v} for k, v in tags.items()]},
         }
         answer = self._ask(_LAUNCH, {"params": params})["launchRun"]
@@ -84,6 +100,19 @@ class DagsterClient:
             raise Unavailable("dagster", f"{job} was not started: {said}")
         run_id: str = answer["run"]["runId"]
         return run_id
+
+    def unfinished(self, tag: str, value: str) -> list[str]:
+        """The runs with a tag that are waiting or under way."""
+        wanted = {"tags": [{"key": tag, "value": value}], "statuses": list(_NOT_OVER)}
+        answer = self._ask(_UNFINISHED, {"filter": wanted})["runsOrError"]
+        return [run["runId"] for run in answer.get("results", [])]
+
+    def terminate(self, run_ids: Sequence[str]) -> None:
+        """Ask runs to stop, or take them out of the queue."""
+        if run_ids:
+            answer = self._ask(_TERMINATE, {"ids": list(run_ids)})["terminateRuns"]
+            if answer["__typename"] == "PythonError":
+                raise Unavailable("dagster", f"runs were not stopped: {answer['message']}")
 
     def state(self, run_id: str) -> RunState:
         answer = self._ask(_RUN, {"id": run_id})["runOrError"]

@@ -31,6 +31,8 @@ COMMANDS: Final[dict[str, Entry]] = {
     "demo": Entry("cli.demo:demo", "Send believable traffic to the site demo."),
     "import": Entry("cli.import_log:import_group", "Import history, such as a web server's access log."),
     "publish-open": Entry("cli.publish_open:publish_open", "Publish the hours that are still running, now."),
+    "reprocess": Entry("cli.reprocess:reprocess", "Compute hours again, beside what is published."),
+    "publish": Entry("cli.corrections:publish", "Publish a reprocessing, in one step."),
     "query": Entry("cli.query:query", "Ask for numbers on the command line."),
     "dead": Entry("cli.dead:dead", "See what is in quarantine, and replay it after a fix."),
     "tail": Entry("cli.tail:tail", "Follow the events as they arrive."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -22,6 +23,7 @@ HOUR_JOB: Final = "hour"
 PUBLISH_OPEN_JOB: Final = "publish_open"
 ASSETS_OF_AN_HOUR: Final = 3  # archive, candidate, publication
 REASON_TAG: Final = "recount/reason"
+USER_TAG: Final = "recount/user"
 RANGE_TAGS: Final = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 
 
@@ -44,6 +46,36 @@ def publish_open(context: CliContext, *, reason: str, console: Console) -> None:
     _watch(DagsterClient(context.dagster_url()), PUBLISH_OPEN_JOB, (first, running), reason, console)
 
 
+def run_alone(
+    context: CliContext, job: str, op: str, config: dict[str, object], *, label: str, reason: str
+) -> str:
+    """A job of one step, watched until it is over; returns the run's id, Incomplete where it fails."""
+    dagster = DagsterClient(context.dagster_url())
+    tags = {REASON_TAG: reason, USER_TAG: operator()}
+    run_id = dagster.launch(job, tags, {"ops": {op: {"config": config}}})
+    with Console(stderr=True).status(label):
+        until_over(dagster, run_id, label)
+    return run_id
+
+
+def until_over(
+    dagster: DagsterClient, run_id: str, label: str, advance: Callable[[int], None] = lambda _: None
+) -> None:
+    """Wait for a run. Raises Incomplete with its own words where it fails."""
+    status = _until_over(dagster, run_id, advance)
+    if status != "SUCCESS":
+        why = "\n  ".join(dagster.failures(run_id)) or status
+        raise Incomplete(f"{label} failed:\n  {why}\nThe run is at {dagster.run_url(run_id)}")
+
+
+def operator() -> str:
+    """Who asks, for the records."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "operator"
+
+
 def _is_closed(context: CliContext, hour: str) -> bool:
     manifests = Manifests(context.tables().manifests)
     key = period_key("hour", hour)
@@ -56,10 +88,7 @@ def _watch(dagster: DagsterClient, job: str, span: HourRange, reason: str, conso
     hours = len(hours_in(span))
     label = f"Publishing {span[0]}" + (f" to {span[1]}" if hours > 1 else "")
     with counting(label, hours * ASSETS_OF_AN_HOUR, console) as advance:
-        status = _until_over(dagster, run_id, advance)
-    if status != "SUCCESS":
-        why = "\n  ".join(dagster.failures(run_id)) or status
-        raise Incomplete(f"{label} failed:\n  {why}\nThe run is at {dagster.run_url(run_id)}")
+        until_over(dagster, run_id, label, advance)
 
 
 def _until_over(dagster: DagsterClient, run_id: str, advance: Callable[[int], None]) -> str:

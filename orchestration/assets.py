@@ -30,6 +30,7 @@ GROUP: Final = "history"
 PUBLISH_OPEN_JOB: Final = "publish_open"  # a run of this job takes the running hour without being told
 PUBLISHER_POOL: Final = "publisher"
 ARCHIVER_POOL: Final = "archiver"  # one cut at a time: a later generation never has an earlier cut
+PUBLISHED: Final = dg.AssetKey("published_hours")
 DAILY: Final = dg.AssetKey("daily_rollup")
 MONTHLY: Final = dg.AssetKey("monthly_rollup")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from orchestration import assets, external, jobs, sensors
+from orchestration import assets, corrections, external, jobs, sensors
 from orchestration.alerts.sensor import alerts_sensor
 from orchestration.resources import workplace_resource
 from recount.settings import Settings
@@ -23,7 +23,7 @@ def definitions() -> dg.Definitions:
             assets.monthly_rollup,
         ],
         asset_checks=external.topic_checks(),
-        jobs=jobs.jobs(),
+        jobs=[*jobs.jobs(), *corrections.jobs()],
         schedules=[jobs.hourly],
         sensors=[sensors.reconcile, sensors.topic_lag, alerts_sensor(Settings.from_env())],
         resources={"workplace": workplace_resource()},

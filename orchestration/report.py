@@ -16,6 +16,7 @@ from orchestration.steps.publish_range import PublishedRange
 from orchestration.steps.rollup_hour import PARTS
 from orchestration.steps.rollup_range import Candidate
 from recount.store.archive import ArchiveInfo
+from recount.store.manifests import Publication
 from recount.store.provenance import Provenance
 
 Metadata = dict[str, dg.MetadataValue]
@@ -146,6 +147,21 @@ def published_range(found: PublishedRange | None) -> Metadata:
         "days_changed": dg.MetadataValue.text(_some(found.moved("day"))),
         "months_changed": dg.MetadataValue.text(_some(found.moved("month"))),
         "publish_ms": dg.MetadataValue.int(found.duration_ms),
+    }
+
+
+def publication(found: Publication) -> Metadata:
+    """What a correction moved."""
+    kinds = {kind: [k for k in found.moved if k.startswith(f"{kind}/")] for kind in ("hour", "day", "month")}
+    sites = {site for names in found.sites.values() for site in names}
+    return {
+        "publication": dg.MetadataValue.text(found.id),
+        "parent": dg.MetadataValue.text(found.parent or "none"),
+        "reason": dg.MetadataValue.text(found.reason),
+        "cause": dg.MetadataValue.text(found.cause or "hours"),
+        "sites_changed": dg.MetadataValue.int(len(sites)),
+        "hours_unchanged": dg.MetadataValue.int(len(found.kept)),
+        **{f"{kind}s_moved": dg.MetadataValue.int(len(keys)) for kind, keys in kinds.items()},
     }
 
 

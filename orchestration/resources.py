@@ -16,6 +16,7 @@ from orchestration.steps.completeness import Proven
 from recount.discovery import open_directory
 from recount.kafka import producer
 from recount.publishing.publisher import Publisher
+from recount.publishing.reprocessing import Corrections
 from recount.quarantine import DeadLetter, send
 from recount.settings import Settings
 from recount.store.archive import Archive
@@ -75,6 +76,10 @@ class Workplace:
             top_values=self.settings.top_values,
             now_ms=self.now_ms,
         )
+
+    @cached_property
+    def corrections(self) -> Corrections:
+        return Corrections(self.publisher, self.manifests, self.candidates, self.archive, self.reprocessings)
 
     @cached_property
     def catalog(self) -> Catalog:

@@ -26,6 +26,17 @@ class Runner:
             raise_on_error=False,
         )
 
+    def correct(
+        self, job: str, step: str, config: dict[str, Any], *, raise_on_error: bool = False
+    ) -> dg.ExecuteInProcessResult:
+        """A job of one step."""
+        return self._defs.resolve_job_def(job).execute_in_process(
+            instance=self._instance,
+            resources={"workplace": self._world.place},
+            run_config={"ops": {step: {"config": config}}},
+            raise_on_error=raise_on_error,
+        )
+
     def materialize(self, asset: dg.AssetsDefinition, partition: str) -> dg.ExecuteInProcessResult:
         return dg.materialize(
             [asset],

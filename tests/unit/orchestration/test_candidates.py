@@ -11,7 +11,7 @@ from orchestration.steps.publish_range import publish_range
 from orchestration.steps.rollup_range import Candidate
 from recount.errors import Incomplete, InvalidInput
 from recount.periods import HOUR_MS, MINUTE_MS, hour_ranges
-from recount.publishing.reprocessing import BaseChanged, Corrections
+from recount.publishing.reprocessing import BaseChanged
 from recount.store.catalog import Goal, Site
 from recount.store.manifests import Publication
 from recount.store.reprocessings import Reprocessing, Source
@@ -42,12 +42,7 @@ def reprocess(world: World, *hours: str, run: str = "again", **given: object) ->
 
 
 def publish(world: World, name: str = "fix") -> Publication:
-    return corrections(world).publish(name, "publisher")
-
-
-def corrections(world: World) -> Corrections:
-    place = world.place
-    return Corrections(place.publisher, place.manifests, place.candidates, place.archive, place.reprocessings)
+    return world.place.corrections.publish(name, "publisher")
 
 
 def add_goal(world: World, site: str = "demo") -> None:

@@ -1,0 +1,107 @@
+"""`recount publish`: what operators do to published numbers on purpose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import click
+
+from cli.context import CliContext, pass_context
+from cli.publishing import run_alone
+from recount.errors import InvalidInput
+from recount.publishing.publisher import Publisher
+from recount.publishing.reprocessing import Corrections
+from recount.store.archive import Archive
+from recount.store.candidates import Candidates
+from recount.store.catalog import Catalog
+from recount.store.manifests import Manifests, Publication
+from recount.store.reprocessings import Reprocessing, Reprocessings
+from recount.store.segments import SegmentStore
+
+PUBLISH_JOB = "publish_reprocessing"
+
+
+@dataclass(frozen=True)
+class Stores:
+    """What the commands of corrections read, and the publisher's own checks."""
+
+    manifests: Manifests
+    candidates: Candidates
+    archive: Archive
+    segments: SegmentStore
+    catalog: Catalog
+    reprocessings: Reprocessings
+    site_slots: int
+    top_values: int
+
+
+def open_stores(context: CliContext) -> Stores:
+    tables, settings = context.tables(), context.settings
+    return Stores(
+        manifests=Manifests(tables.manifests),
+        candidates=Candidates(settings.archive_root),
+        archive=Archive(settings.archive_root),
+        segments=SegmentStore(tables.rollups, settings.site_slots),
+        catalog=Catalog(tables.catalog),
+        reprocessings=Reprocessings(tables.catalog),
+        site_slots=settings.site_slots,
+        top_values=settings.top_values,
+    )
+
+
+def corrections_of(stores: Stores) -> Corrections:
+    """To check with; the one publisher runs in Dagster."""
+    publisher = Publisher(
+        stores.candidates,
+        stores.segments,
+        stores.manifests,
+        stores.catalog.sites,
+        site_slots=stores.site_slots,
+        top_values=stores.top_values,
+    )
+    return Corrections(publisher, stores.manifests, stores.candidates, stores.archive, stores.reprocessings)
+
+
+def request_of(stores: Stores, name: str) -> Reprocessing:
+    """By its id, or by the beginning of one. Raises InvalidInput where that fits none, or several."""
+    exact = stores.reprocessings.find(name)
+    if exact is not None:
+        return exact
+    found = [request for request in stores.reprocessings.all() if request.id.startswith(name)]
+    if len(found) > 1:
+        names = ", ".join(request.id for request in found)
+        raise InvalidInput(f"{name!r} may be one of {names}", field="reprocessing")
+    return found[0] if found else stores.reprocessings.get(name)
+
+
+@click.command()
+@click.argument("reprocessing_id", metavar="REPROCESSING")
+@pass_context
+def publish(context: CliContext, /, reprocessing_id: str) -> None:
+    """Publish the candidates of a reprocessing: readers see all of it or nothing.
+
+    Refused where an hour was published again since its candidate was computed.
+    """
+    stores = open_stores(context)
+    request = stores.reprocessings.open(request_of(stores, reprocessing_id).id)
+    corrections_of(stores).check(request, stores.reprocessings.hours(request.id))
+    label = f"Publishing {request.id}"
+    config: dict[str, object] = {"reprocessing": request.id}
+    run_alone(context, PUBLISH_JOB, "show_candidates", config, label=label, reason=request.reason)
+    publication = stores.manifests.publication(stores.reprocessings.get(request.id).publication)
+    click.echo(f"Published as {publication.id}: {moved_in_words(publication)}")
+    click.echo(f"Undo: recount rollback {publication.id}")
+
+
+def moved_in_words(publication: Publication) -> str:
+    """`72 hours, 4 days and 1 month of 3 sites changed`."""
+    counts = [
+        (sum(1 for key in publication.moved if key.startswith(f"{kind}/")), kind)
+        for kind in ("hour", "day", "month")
+    ]
+    parts = [f"{count} {kind}{'' if count == 1 else 's'}" for count, kind in counts if count]
+    if not parts:
+        return "nothing changed"
+    sites = {site for names in publication.sites.values() for site in names}
+    listed = ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1]
+    return f"{listed} of {len(sites)} site{'' if len(sites) == 1 else 's'} changed"

@@ -1,0 +1,249 @@
+"""`recount reprocess`: hours computed again, beside what is published."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from cli.context import CliContext, pass_context
+from cli.corrections import corrections_of, open_stores, request_of
+from cli.dagster_client import DagsterClient
+from cli.progress import counting
+from cli.publishing import GAP_MAX_HOURS, RANGE_TAGS, REASON_TAG, USER_TAG, operator
+from recount.errors import Incomplete, InvalidInput, RecountError, SetupError
+from recount.periods import HOUR_MS, HourRange, hour_of, hour_ranges, hour_start_ms
+from recount.store.catalog import Catalog
+from recount.store.manifests import Manifests
+from recount.store.provenance import period_key
+from recount.store.reprocessings import Reprocessing, Reprocessings, Source, new_reprocessing_id
+
+POLL_S: Final = 1.0
+REPROCESSING_TAG: Final = "recount/reprocessing"
+JOBS: Final[dict[Source, str]] = {"archive": "candidates_from_archive", "raw": "candidates_from_raw"}
+# Archiving again takes turns with the hours as they come, so its runs are short.
+SPAN_MAX_HOURS: Final[dict[Source, int]] = {"archive": 720, "raw": 48}
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+@click.group(invoke_without_command=True)
+@click.option("--from", "first", help="First day or UTC hour: 2026-11-22 or 2026-11-22T03.")
+@click.option("--to", "last", help="Last day or UTC hour, included.")
+@click.option("--reason", help="Why; readers of the history see it.")
+@click.option("--sites", default="", help="Only these sites change (comma-separated).")
+@click.option("--from-archive", "source", flag_value="archive", default="archive",
+              help="Fold the archive that is published now again (the default).")  # fmt: skip
+@click.option("--from-raw", "source", flag_value="raw", help="Archive from raw events again, then fold.")
+@click.pass_context
+def reprocess(
+    click_context: click.Context,
+    /,
+    first: str | None,
+    last: str | None,
+    reason: str | None,
+    sites: str,
+    source: Source,
+) -> None:
+    """Compute hours again without publishing them.
+
+    \b
+    recount reprocess --from 2026-11-01 --to 2026-11-03 --reason "source rules were wrong"
+    recount reprocess show ID        what became of it
+    recount publish ID               show it to everybody, in one step
+    """
+    if click_context.invoked_subcommand is not None:
+        return
+    if not (first and last and reason):
+        raise click.UsageError("give --from, --to and --reason, or one of the commands below; see --help")
+    context = click_context.ensure_object(CliContext)
+    request = _request(context, first, last, reason, sites, source)
+    Reprocessings(context.tables().catalog).add(request)
+    click.echo(f"Reprocessing {request.id}: {request.first} to {request.last}, from {request.source}")
+    _compute(context, request)
+
+
+@reprocess.command("list")
+@pass_context
+def list_(context: CliContext, /) -> None:
+    """Every reprocessing, newest first."""
+    table = Table(box=None)
+    for name in ("id", "state", "hours", "sites", "from", "asked", "by", "reason"):
+        table.add_column(name, no_wrap=name == "id", overflow="fold")
+    for request in Reprocessings(context.tables().catalog).all():
+        hours = request.first if request.first == request.last else f"{request.first} to {request.last}"
+        sites = ", ".join(request.sites) or "all"
+        asked = (_moment(request.requested_ms), request.requested_by, request.reason)
+        table.add_row(request.id, request.state, hours, sites, request.source, *asked)
+    Console().print(table if table.row_count else "Nothing was ever reprocessed.")
+
+
+@reprocess.command()
+@click.argument("reprocessing_id", metavar="ID")
+@pass_context
+def show(context: CliContext, /, reprocessing_id: str) -> None:
+    """What a reprocessing is, how far it got, and whether it can be published."""
+    stores = open_stores(context)
+    request = request_of(stores, reprocessing_id)
+    done = stores.reprocessings.hours(request.id)
+    versions = ", ".join(map(str, sorted({hour.logic_version for hour in done.values()})))
+    lines = {
+        "reprocessing": request.id,
+        "state": request.state + (f" as {request.publication}" if request.publication else ""),
+        "reason": request.reason,
+        "asked": f"{_moment(request.requested_ms)} by {request.requested_by}",
+        "hours": f"{request.first} to {request.last} ({len(request.hours)})",
+        "sites": ", ".join(request.sites) or "all",
+        "from": request.source + (f" of {request.undoes}" if request.undoes else ""),
+        "computed": f"{len(done)} hours" + (f", logic version {versions}" if done else ""),
+    }
+    for name, text in lines.items():
+        click.echo(f"{name:<13} {text}")
+    for note in request.notes:
+        click.echo(f"{'note':<13} {note}")
+    if request.state == "open":
+        try:
+            corrections_of(stores).check(request, done)
+            click.echo(f"{'next':<13} recount publish {request.id}")
+        except RecountError as error:
+            click.echo(f"{'not yet':<13} {error}")
+
+
+@reprocess.command()
+@click.argument("reprocessing_id", metavar="ID")
+@pass_context
+def resume(context: CliContext, /, reprocessing_id: str) -> None:
+    """Compute what is missing, and again what was published otherwise meanwhile."""
+    stores = open_stores(context)
+    request = stores.reprocessings.open(request_of(stores, reprocessing_id).id)
+    if request.source == "rollback":
+        raise InvalidInput("a rollback is computed in one go; ask for it again", field="reprocessing")
+    _compute(context, request)
+
+
+@reprocess.command()
+@click.argument("reprocessing_id", metavar="ID")
+@pass_context
+def cancel(context: CliContext, /, reprocessing_id: str) -> None:
+    """Stop its runs; the hours that are done are kept."""
+    request = request_of(open_stores(context), reprocessing_id)
+    dagster = DagsterClient(context.dagster_url())
+    runs = dagster.unfinished(REPROCESSING_TAG, request.id)
+    dagster.terminate(runs)
+    click.echo(f"Stopped {len(runs)} runs. Go on with: recount reprocess resume {request.id}")
+
+
+@reprocess.command()
+@click.argument("reprocessing_id", metavar="ID")
+@pass_context
+def discard(context: CliContext, /, reprocessing_id: str) -> None:
+    """Give a reprocessing up; `recount gc` deletes its files. What is published stays as it is."""
+    stores = open_stores(context)
+    request = stores.reprocessings.open(request_of(stores, reprocessing_id).id)
+    dagster = DagsterClient(context.dagster_url())
+    dagster.terminate(dagster.unfinished(REPROCESSING_TAG, request.id))
+    stores.reprocessings.change(stores.reprocessings.open(request.id), state="discarded")
+    click.echo(f"Discarded {request.id}. Nothing that is published has changed.")
+
+
+def _request(
+    context: CliContext, first: str, last: str, reason: str, sites: str, source: Source
+) -> Reprocessing:
+    now_ms = time.time_ns() // 1_000_000
+    span = (_hour(first, "T00"), min(_hour(last, "T23"), hour_of(now_ms - HOUR_MS)))
+    if span[0] > span[1]:
+        raise InvalidInput(f"no hour between {first} and {last} is over", field="hours")
+    names = sorted({name.strip() for name in sites.split(",")} - {""})
+    known = Catalog(context.tables().catalog).sites() if names else {}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise InvalidInput(f"there is no site {unknown[0]!r}; see `recount sites list`", field="sites")
+    return Reprocessing(
+        id=new_reprocessing_id(now_ms),
+        spans=[span],
+        source=source,
+        reason=reason,
+        requested_by=operator(),
+        requested_ms=now_ms,
+        sites=names,
+    )
+
+
+def _hour(text: str, of_a_day: str) -> str:
+    name = text + of_a_day if _DATE.fullmatch(text) else text
+    try:
+        if hour_of(hour_start_ms(name)) == name:
+            return name
+    except ValueError:
+        pass
+    detail = f"{text!r} is neither a day such as 2026-11-22 nor a UTC hour such as 2026-11-22T03"
+    raise InvalidInput(detail, field="hours")
+
+
+def _compute(context: CliContext, request: Reprocessing) -> None:
+    """Queue the runs, few and long, and watch them; Ctrl-C stops them."""
+    hours = _hours_to_compute(context, request)
+    spans = hour_ranges(hours, gap_max_hours=GAP_MAX_HOURS, span_max_hours=SPAN_MAX_HOURS[request.source])
+    dagster = DagsterClient(context.dagster_url())
+    tags = {REPROCESSING_TAG: request.id, REASON_TAG: request.reason, USER_TAG: operator()}
+    runs = [dagster.launch(JOBS[request.source], tags | _range(span)) for span in spans]
+    try:
+        _watch(context, dagster, request, hours, runs)
+    except KeyboardInterrupt:
+        dagster.terminate([run for run in runs if not dagster.state(run).is_over])
+        click.echo("\nStopped; the hours that are done are kept.", err=True)
+        click.echo(f"Go on with: recount reprocess resume {request.id}", err=True)
+        raise click.Abort from None
+    click.echo(f"Done, nothing is published yet. Look: recount reprocess show {request.id}")
+    click.echo(f"Publish: recount publish {request.id}")
+
+
+def _hours_to_compute(context: CliContext, request: Reprocessing) -> list[str]:
+    """All of them; of the archive, those that are published."""
+    if request.source == "raw":
+        return request.hours
+    manifests = Manifests(context.tables().manifests)
+    keys = {period_key("hour", hour): hour for hour in request.hours}
+    found = [keys[key] for key in manifests.entries(manifests.current(), keys)]
+    if not found:
+        cause = f"nothing is published between {request.first} and {request.last}"
+        raise SetupError("reprocess", cause, "give other hours, or take them --from-raw")
+    return sorted(found)
+
+
+def _watch(
+    context: CliContext,
+    dagster: DagsterClient,
+    request: Reprocessing,
+    hours: Sequence[str],
+    runs: Sequence[str],
+) -> None:
+    store, wanted = Reprocessings(context.tables().catalog), set(hours)
+    with counting(f"Computing {request.id}", len(hours), Console(stderr=True)) as advance:
+        over: dict[str, str] = {}
+        while len(over) < len(runs):
+            time.sleep(POLL_S)
+            advance(len(wanted.intersection(store.hours(request.id))))
+            states = {run: dagster.state(run) for run in runs if run not in over}
+            over |= {run: state.status for run, state in states.items() if state.is_over}
+    failed = [run for run, status in over.items() if status != "SUCCESS"]
+    if failed:
+        why = "\n  ".join(dagster.failures(failed[0])) or over[failed[0]]
+        raise Incomplete(
+            f"{len(failed)} of {len(runs)} runs did not succeed:\n  {why}\n"
+            f"The run is at {dagster.run_url(failed[0])}\n"
+            f"The hours that are done are kept: recount reprocess resume {request.id}"
+        )
+
+
+def _range(span: HourRange) -> dict[str, str]:
+    return dict(zip(RANGE_TAGS, span, strict=True))
+
+
+def _moment(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")

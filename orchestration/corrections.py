@@ -1,0 +1,51 @@
+"""Jobs that change what is published on purpose. All of them are steps of the one publisher."""
+
+# Dagster reads the annotations of these functions, so they stay objects: no `annotations` from the future.
+
+from collections.abc import Mapping
+
+import dagster as dg
+
+from orchestration import report
+from orchestration.assets import DAILY, MONTHLY, PUBLISHED, PUBLISHER_POOL
+from orchestration.resources import Workplace
+from recount.store.manifests import Publication
+
+
+class ReprocessingConfig(dg.Config):
+    """`reprocessing`: its id, as `recount reprocess list` shows it."""
+
+    reprocessing: str
+
+
+@dg.op(pool=PUBLISHER_POOL, out=dg.Out(dg.Nothing))
+def show_candidates(
+    context: dg.OpExecutionContext, config: ReprocessingConfig, workplace: dg.ResourceParam[Workplace]
+) -> None:
+    """Show the candidates of a reprocessing, with the days and months they lie in, if nothing has moved
+    under them."""
+    publication = workplace.corrections.publish(config.reprocessing, context.run_id)
+    _tell(context, publication)
+
+
+@dg.job(
+    description="Publish the candidates of a reprocessing in one step; refused where their base changed.",
+)
+def publish_reprocessing() -> None:
+    show_candidates()
+
+
+def jobs() -> list[dg.JobDefinition]:
+    """What `recount publish` starts."""
+    return [publish_reprocessing]
+
+
+def _tell(context: dg.OpExecutionContext, publication: Publication) -> None:
+    """A materialisation of each hour, day and month that moved, and the figures of the whole."""
+    moved: Mapping[str, dg.AssetKey] = {"hour": PUBLISHED, "day": DAILY, "month": MONTHLY}
+    for key in publication.moved:
+        kind, _, period = key.partition("/")
+        sites = len(publication.sites.get(key, []))
+        metadata: dict[str, str | int] = {"root": publication.id, "sites_changed": sites}
+        context.log_event(dg.AssetMaterialization(moved[kind], partition=period, metadata=metadata))
+    context.add_output_metadata(report.publication(publication))
