@@ -1,16 +1,22 @@
-"""`recount publish`: what operators do to published numbers on purpose."""
+"""`recount publish`, `history`, `rollback`: what operators do to published numbers on purpose."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
 
 import click
 
 from cli.context import CliContext, pass_context
-from cli.publishing import run_alone
+from cli.dagster_client import DagsterClient
+from cli.publishing import operator, run_alone
 from recount.errors import InvalidInput
+from recount.publishing.history import past
 from recount.publishing.publisher import Publisher
 from recount.publishing.reprocessing import Corrections
+from recount.publishing.rollback import CAUSE as UNDO
+from recount.publishing.rollback import Rollbacks
 from recount.store.archive import Archive
 from recount.store.candidates import Candidates
 from recount.store.catalog import Catalog
@@ -18,7 +24,8 @@ from recount.store.manifests import Manifests, Publication
 from recount.store.reprocessings import Reprocessing, Reprocessings
 from recount.store.segments import SegmentStore
 
-PUBLISH_JOB = "publish_reprocessing"
+PUBLISH_JOB: Final = "publish_reprocessing"
+ROLLBACK_JOB: Final = "rollback"
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,19 @@ def corrections_of(stores: Stores) -> Corrections:
     return Corrections(publisher, stores.manifests, stores.candidates, stores.archive, stores.reprocessings)
 
 
+def rollbacks_of(stores: Stores) -> Rollbacks:
+    """To look with; the one publisher runs in Dagster."""
+    publisher = corrections_of(stores).publisher
+    return Rollbacks(
+        publisher,
+        stores.manifests,
+        stores.candidates,
+        stores.segments,
+        stores.reprocessings,
+        stores.site_slots,
+    )
+
+
 def request_of(stores: Stores, name: str) -> Reprocessing:
     """By its id, or by the beginning of one. Raises InvalidInput where that fits none, or several."""
     exact = stores.reprocessings.find(name)
@@ -91,6 +111,45 @@ def publish(context: CliContext, /, reprocessing_id: str) -> None:
     publication = stores.manifests.publication(stores.reprocessings.get(request.id).publication)
     click.echo(f"Published as {publication.id}: {moved_in_words(publication)}")
     click.echo(f"Undo: recount rollback {publication.id}")
+
+
+@click.command()
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000), help="How many.")
+@pass_context
+def history(context: CliContext, /, limit: int) -> None:
+    """What was published, newest first: id, when, what moved, why, and the Dagster run."""
+    dagster = DagsterClient(context.dagster_url())
+    for publication in past(open_stores(context).manifests, limit):
+        moment = datetime.fromtimestamp(publication.at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        click.echo(f"{publication.id}  {moment}  {moved_in_words(publication)}")
+        cause = publication.cause.replace("/", " of " if publication.cause.startswith(UNDO) else " ")
+        click.echo(f"  {publication.reason or 'no reason given'}" + (f" ({cause})" if cause else ""))
+        if publication.run_id:
+            click.echo(f"  {dagster.run_url(publication.run_id)}")
+
+
+@click.command()
+@click.argument("publication_id", metavar="PUBLICATION")
+@click.option("--reason", help="Why; 'rollback of PUBLICATION' unless given.")
+@pass_context
+def rollback(context: CliContext, /, publication_id: str, reason: str | None) -> None:
+    """Undo PUBLICATION (`recount history` lists them): readers see again what they saw before it.
+
+    Where something later touched the same numbers, what it changed alone becomes a reprocessing, to be looked
+    at and published like any other.
+    """
+    stores = open_stores(context)
+    undone = rollbacks_of(stores).plan(publication_id).publication
+    why = reason or f"rollback of {undone.id}"
+    config: dict[str, object] = {"publication": undone.id, "requested_by": operator()}
+    run = run_alone(context, ROLLBACK_JOB, "go_back", config, label=f"Undoing {undone.id}", reason=why)
+    moved = next((p for p in past(stores.manifests) if p.run_id == run), None)
+    if moved is not None:
+        click.echo(f"Published as {moved.id}: {moved_in_words(moved)}")
+        return
+    request = next(r for r in stores.reprocessings.all() if r.undoes == undone.id)
+    click.echo(f"Later publications touched the same numbers, so nothing is published yet: {request.id}")
+    click.echo(f"Look: recount reprocess show {request.id}\nPublish: recount publish {request.id}")
 
 
 def moved_in_words(publication: Publication) -> str:

@@ -33,6 +33,8 @@ COMMANDS: Final[dict[str, Entry]] = {
     "publish-open": Entry("cli.publish_open:publish_open", "Publish the hours that are still running, now."),
     "reprocess": Entry("cli.reprocess:reprocess", "Compute hours again, beside what is published."),
     "publish": Entry("cli.corrections:publish", "Publish a reprocessing, in one step."),
+    "history": Entry("cli.corrections:history", "List what was published, when and why."),
+    "rollback": Entry("cli.corrections:rollback", "Undo a publication."),
     "query": Entry("cli.query:query", "Ask for numbers on the command line."),
     "dead": Entry("cli.dead:dead", "See what is in quarantine, and replay it after a fix."),
     "tail": Entry("cli.tail:tail", "Follow the events as they arrive."),

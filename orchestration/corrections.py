@@ -9,6 +9,7 @@ import dagster as dg
 from orchestration import report
 from orchestration.assets import DAILY, MONTHLY, PUBLISHED, PUBLISHER_POOL
 from orchestration.resources import Workplace
+from orchestration.stage import REASON_TAG
 from recount.store.manifests import Publication
 
 
@@ -35,9 +36,40 @@ def publish_reprocessing() -> None:
     show_candidates()
 
 
+class RollbackConfig(dg.Config):
+    """`publication`: the id of the one to undo, as `recount history` shows it."""
+
+    publication: str
+    requested_by: str = "dagster"
+
+
+@dg.op(pool=PUBLISHER_POOL, out=dg.Out(dg.Nothing))
+def go_back(
+    context: dg.OpExecutionContext, config: RollbackConfig, workplace: dg.ResourceParam[Workplace]
+) -> None:
+    """Show again what was shown before a publication; where that was touched since, make it a candidate."""
+    undone = workplace.rollbacks.undo(
+        config.publication,
+        reason=context.run.tags.get(REASON_TAG, f"rollback of {config.publication}"),
+        by=config.requested_by,
+        now_ms=workplace.now_ms(),
+        run_id=context.run_id,
+    )
+    if isinstance(undone, Publication):
+        _tell(context, undone)
+        return
+    context.log.warning(f"later publications touched the same numbers: look at reprocessing {undone.id}")
+    context.add_output_metadata({"reprocessing": undone.id, "hours": len(undone.hours)})
+
+
+@dg.job(description="Undo a publication: a move back, or a candidate where its numbers were touched since.")
+def rollback() -> None:
+    go_back()
+
+
 def jobs() -> list[dg.JobDefinition]:
-    """What `recount publish` starts."""
-    return [publish_reprocessing]
+    """What `recount publish` and `recount rollback` start."""
+    return [publish_reprocessing, rollback]
 
 
 def _tell(context: dg.OpExecutionContext, publication: Publication) -> None:

@@ -17,6 +17,7 @@ from recount.discovery import open_directory
 from recount.kafka import producer
 from recount.publishing.publisher import Publisher
 from recount.publishing.reprocessing import Corrections
+from recount.publishing.rollback import Rollbacks
 from recount.quarantine import DeadLetter, send
 from recount.settings import Settings
 from recount.store.archive import Archive
@@ -80,6 +81,17 @@ class Workplace:
     @cached_property
     def corrections(self) -> Corrections:
         return Corrections(self.publisher, self.manifests, self.candidates, self.archive, self.reprocessings)
+
+    @cached_property
+    def rollbacks(self) -> Rollbacks:
+        return Rollbacks(
+            self.publisher,
+            self.manifests,
+            self.candidates,
+            self.segments,
+            self.reprocessings,
+            self.settings.site_slots,
+        )
 
     @cached_property
     def catalog(self) -> Catalog:

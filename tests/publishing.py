@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -13,11 +14,16 @@ from recount.counting.rebuild import hours_of_day
 from recount.counting.rollup import Rollup
 from recount.ids import new_id
 from recount.keys import site_slot
+from recount.periods import hour_ranges
 from recount.publishing.publisher import HourCandidate, Publisher
+from recount.publishing.reprocessing import Corrections, confirmed_of
+from recount.publishing.rollback import Rollbacks
+from recount.store.archive import Archive
 from recount.store.candidates import Candidates
 from recount.store.catalog import Site
 from recount.store.manifests import Manifests, Publication
 from recount.store.provenance import Provenance, period_key
+from recount.store.reprocessings import HourDone, Reprocessing, Reprocessings
 from recount.store.segments import SegmentStore
 from recount.store.table import MemoryTable, Table
 
@@ -54,15 +60,61 @@ class Press:
             top_values=self.top_values,
         )
 
-    def candidate(
-        self, hour: str, rollup: Rollup, base: str | None = None, open_until: int | None = None
-    ) -> HourCandidate:
-        generation = new_id()
-        made = Provenance(
-            kind="hour", period=hour, generation=generation, made_ms=1, logic_version=1, open_until=open_until
+        self.reprocessings = Reprocessings(self.roots)
+        self.archive = Archive(str(self.folder))
+        self.corrections = Corrections(
+            self.publisher, self.manifests, self.candidates, self.archive, self.reprocessings
         )
+        self.rollbacks = Rollbacks(
+            self.publisher, self.manifests, self.candidates, self.segments, self.reprocessings, self.slots
+        )
+
+    def undo(self, publication: Publication) -> Publication | Reprocessing:
+        return self.rollbacks.undo(publication.id, reason="undo", by="test", now_ms=1_700_000_000_000)
+
+    def reprocess(self, name: str, hours: Mapping[str, Rollup], only: Sequence[str] = ()) -> Reprocessing:
+        """A reprocessing of hours with made results, computed against what is shown now."""
+        request = Reprocessing(
+            id=name,
+            spans=hour_ranges(hours),
+            source="archive",
+            reason=f"reprocessing {name}",
+            requested_by="test",
+            requested_ms=1,
+            sites=list(only),
+        )
+        self.reprocessings.add(request)
+        root = self.manifests.current()
+        keys = [period_key("hour", hour) for hour in hours]
+        entries = self.manifests.entries(root, keys)
+        done = []
+        for key, (hour, rollup) in zip(keys, hours.items(), strict=True):
+            made = self.candidate(hour, rollup, only=only, reprocessing=name, reason=request.reason)
+            done.append(
+                HourDone(
+                    hour=hour,
+                    base=confirmed_of(entries.get(key)),
+                    base_root="" if root is None else root.id,
+                    generation=made.generation,
+                    archive="",
+                    logic_version=1,
+                    run_id="",
+                    made_ms=1,
+                )
+            )
+        self.reprocessings.put_hours(name, done)
+        return request
+
+    def generations(self, *keys: str) -> dict[str, dict[int, str]]:
+        """What periods show now, by slot."""
+        entries = self.manifests.entries(self.manifests.current(), keys)
+        return {key: entry.generations() for key, entry in entries.items()}
+
+    def candidate(self, hour: str, rollup: Rollup, base: str | None = None, **given: Any) -> HourCandidate:
+        fields: dict[str, Any] = {"generation": new_id(), "made_ms": 1, "logic_version": 1}
+        made = Provenance(kind="hour", period=hour, **(fields | given))
         self.candidates.write(rollup, made)
-        return HourCandidate(hour, generation, base)
+        return HourCandidate(hour, made.generation, base)
 
     def publish(self, hours: Mapping[str, Rollup], reason: str = "test") -> Publication:
         return self.publisher.publish([self.candidate(hour, made) for hour, made in hours.items()], reason)

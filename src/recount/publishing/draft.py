@@ -83,6 +83,21 @@ class Draft:
         self._provenance.append(made)
         self._record(made.key, generations, after, changes)
 
+    def restore(self, mark: Provenance, generations: Mapping[int, str | None], sites: Iterable[str]) -> None:
+        """Show generations that are there in some slots of a period (None: nothing), and record why.
+
+        `sites`: those whose rows change by that.
+        """
+        before = self.entries([mark.key]).get(mark.key)
+        shown = {} if before is None else before.generations()
+        after = {slot: g for slot, g in (shown | dict(generations)).items() if g is not None}
+        self._entries[mark.key] = Entry.of(after, mark)
+        self._provenance.append(mark)
+        self.moved[mark.key] = Moved(
+            before={slot: shown.get(slot) for slot in generations}, after=dict(generations)
+        )
+        self.sites[mark.key] = sorted(sites)
+
     def publish(self, reason: str, run_id: str, now_ms: int, cause: str = "") -> Publication:
         """Write what is left and move the pointer. Raises Conflict if the base is no longer current."""
         self._flush()

@@ -85,7 +85,7 @@ class Publisher:
                 self._fill(draft, todo, reason, run_id)
             return bool(todo)
 
-        return self._move(fill, reason, run_id, cause)
+        return self.move(fill, reason, run_id, cause)
 
     def rebuild(
         self, days: Sequence[str], months: Sequence[str], reason: str, run_id: str = ""
@@ -98,9 +98,9 @@ class Publisher:
             parents.months_again(sorted({*months} - {day[:7] for day in days}))
             return True
 
-        return self._move(fill, reason, run_id)
+        return self.move(fill, reason, run_id)
 
-    def _move(self, fill: Callable[[Draft], bool], reason: str, run_id: str, cause: str = "") -> Publication:
+    def move(self, fill: Callable[[Draft], bool], reason: str, run_id: str, cause: str = "") -> Publication:
         """Fill a draft of the current root and show it; from the start again if another was faster.
 
         Where there is nothing to fill in, the current publication is returned.

@@ -43,7 +43,7 @@ class BaseChanged(Conflict):
         named = "\n".join(f"  {change}" for change in changes[:NAMED_MAX])
         more = f"\n  and {len(changes) - NAMED_MAX} more" if len(changes) > NAMED_MAX else ""
         super().__init__(
-            f"{len(changes)} hours were published again since reprocessing {request_id} computed them:\n"
+            f"Published again since reprocessing {request_id} computed {_hours(len(changes))}:\n"
             f"{named}{more}\nCompute them again, then publish: recount reprocess resume {request_id}"
         )
         self.changes = list(changes)
@@ -93,8 +93,8 @@ class Corrections:
         missing = [hour for hour in entries if hour not in done]
         if missing:
             raise Incomplete(
-                f"{len(missing)} hours of reprocessing {request.id} are not computed yet, the first is "
-                f"{missing[0]}: recount reprocess resume {request.id}"
+                f"reprocessing {request.id} lacks {_hours(len(missing))}, the first is {missing[0]}: "
+                f"recount reprocess resume {request.id}"
             )
         changes = self.base_changes(done, entries)
         if changes:
@@ -135,6 +135,10 @@ class Corrections:
             if found.cause == cause:
                 return found
         return current
+
+
+def _hours(count: int) -> str:
+    return "1 hour" if count == 1 else f"{count} hours"
 
 
 def what_changed(base: Provenance | None, now: Provenance | None) -> str:

@@ -191,8 +191,13 @@ class Manifests:
 
     def publication(self, root_id: str) -> Publication:
         """What the move to a root changed. Raises Unavailable for an unknown id."""
-        key = (PUBLICATION, root_id)
-        return blobs.get(self._table, [key], Publication)[key]
+        return self.publications([root_id])[0]
+
+    def publications(self, root_ids: Sequence[str]) -> list[Publication]:
+        """What the moves to several roots changed, in the order asked for, in one batched read."""
+        keys = [(PUBLICATION, root_id) for root_id in root_ids]
+        found = blobs.get(self._table, keys, Publication)
+        return [found[key] for key in keys]
 
     def put_provenance(self, generations: Iterable[Provenance]) -> None:
         """Keep where generations come from; what they say of each site stays with their files."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from orchestration.steps.reconcile import State, look
+from recount.periods import MINUTE_MS
 from recount.publishing.reprocessing import BaseChanged
+from recount.store.catalog import Site
 from tests.unit.orchestration.runner import Runner, materialized
-from tests.unit.orchestration.test_candidates import add_goal, reprocess, three_hours
+from tests.unit.orchestration.test_candidates import add_goal, publish, reprocess, three_hours
 from tests.unit.orchestration.world import World
 
 
@@ -32,3 +35,50 @@ def test_a_reprocessing_whose_base_changed_fails_with_its_hours(runner: Runner, 
         runner.correct(
             "publish_reprocessing", "show_candidates", {"reprocessing": "fix"}, raise_on_error=True
         )
+
+
+def test_a_rollback_reports_what_moved_back(runner: Runner, world: World) -> None:
+    hours = three_hours(world)
+    before = world.total("day/2026-09-21")
+    add_goal(world)
+    reprocess(world, *hours)
+    publication = publish(world)
+    result = runner.correct("rollback", "go_back", {"publication": publication.id})
+    assert result.success
+    assert sorted(materialized(result, "published_hours")) == hours
+    assert world.values(f"hour/{hours[0]}", "goal") == set()
+    assert world.total("day/2026-09-21") == before
+
+
+def test_hours_that_went_back_are_left_alone_until_something_new_comes(runner: Runner, world: World) -> None:
+    """The sensor sees no need: the cut and the carries stay those of the present."""
+    hours = three_hours(world)
+    world.deliver([world.event(61 * MINUTE_MS, visitor=9)])
+    late = world.publish(hours[1], run="late")
+    assert late is not None
+    assert runner.correct("rollback", "go_back", {"publication": late.publication.id}).success
+    assert world.total(f"hour/{hours[1]}")["pageviews"] == 15
+    place = world.place
+    assert look(State(), place.raw, place.manifests, sorted(place.log.ranges())).waiting == {}
+    world.publish(hours[1], run="by hand")
+    assert world.total(f"hour/{hours[1]}")["pageviews"] == 16
+
+
+def test_a_rollback_of_what_was_touched_since_becomes_a_reprocessing(runner: Runner, world: World) -> None:
+    world.place.catalog.add(Site(id="other", domain="other.example"))
+    hours = three_hours(world, "demo", "other")
+    add_goal(world)
+    add_goal(world, "other")
+    reprocess(world, *hours)
+    publication = publish(world)
+    add_goal(world)
+    reprocess(world, hours[0], name="again", sites=("demo",))
+    publish(world, "again")
+    result = runner.correct("rollback", "go_back", {"publication": publication.id})
+    assert result.success
+    request = world.place.reprocessings.all()[0]
+    assert (request.source, request.hours) == ("rollback", hours)
+    publish(world, request.id)
+    assert world.values(f"hour/{hours[0]}", "goal", "demo") == {"goal 0", "goal 1"}
+    assert world.values(f"hour/{hours[0]}", "goal", "other") == set()
+    assert world.values(f"hour/{hours[1]}", "goal", "demo") == set()
