@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import groupby
 from typing import Any
 
 import click
@@ -25,6 +27,7 @@ from recount.errors import InvalidInput, SetupError
 @click.option(
     "--limit", default=20, show_default=True, type=click.IntRange(1, 10_000), help="At most so many rows."
 )
+@click.option("--explain", is_flag=True, help="Say where the numbers come from.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as it came.")
 @pass_context
 def query(
@@ -36,6 +39,7 @@ def query(
     date_range: str,
     interval: str | None,
     limit: int,
+    explain: bool,
     as_json: bool,
 ) -> None:
     """Ask for the numbers of SITE.
@@ -50,6 +54,8 @@ def query(
         body["dimensions"] = list(dimensions)
     if interval:
         body["interval"] = interval
+    if explain:
+        body["explain"] = True
     answer = _ask(context.dashboard_url(), body)
     if as_json:
         click.echo(orjson.dumps(answer).decode())
@@ -83,6 +89,26 @@ def _print(answer: dict[str, Any]) -> None:
     for note in answer.get("notes", []):
         console.print(f"[dim]{note}[/dim]")
     console.print(f"[dim]published until {answer.get('published_until') or 'nothing yet'}[/dim]")
+    for group in _alike(answer.get("explain", {}).get("hours", [])):
+        console.print(group, highlight=False)
+
+
+def _alike(hours: list[dict[str, Any]]) -> Iterator[str]:
+    """Neighbouring hours that come from the same run, in the order of time."""
+    names = ("logic_version", "rules_version", "reason", "publication", "published", "run")
+    for (logic, rules, reason, publication, published, run), group in groupby(
+        hours, key=lambda hour: tuple(hour[name] for name in names)
+    ):
+        found = list(group)
+        first, last = found[0]["hour"], found[-1]["hour"]
+        yield f"{first}" + (f" to {last} ({len(found)} hours)" if first != last else "")
+        yield f"  logic {logic}, rules {rules or 'none'}, for {reason!r}"
+        yield f"  published {published} as {publication}"
+        yield f"  run {run or 'unknown'}"
+        archive = found[-1]["archive"]
+        if archive:
+            offsets = ", ".join(f"{source} below {end}" for source, end in archive["offsets"].items())
+            yield f"  archive {archive['generation']} of {last}: {offsets}"
 
 
 def _text(value: object) -> str:

@@ -155,7 +155,7 @@ def _request(
     context: CliContext, first: str, last: str, reason: str, sites: str, source: Source
 ) -> Reprocessing:
     now_ms = time.time_ns() // 1_000_000
-    span = (_hour(first, "T00"), min(_hour(last, "T23"), hour_of(now_ms - HOUR_MS)))
+    span = (hour_named(first, "T00"), min(hour_named(last, "T23"), hour_of(now_ms - HOUR_MS)))
     if span[0] > span[1]:
         raise InvalidInput(f"no hour between {first} and {last} is over", field="hours")
     names = sorted({name.strip() for name in sites.split(",")} - {""})
@@ -174,7 +174,8 @@ def _request(
     )
 
 
-def _hour(text: str, of_a_day: str) -> str:
+def hour_named(text: str, of_a_day: str) -> str:
+    """An hour as it was given, or the one of a day; raises InvalidInput for anything else."""
     name = text + of_a_day if _DATE.fullmatch(text) else text
     try:
         if hour_of(hour_start_ms(name)) == name:

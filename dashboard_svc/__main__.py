@@ -19,7 +19,9 @@ from recount import logs
 from recount.discovery import Directory, Instance, Presence, open_directory
 from recount.metrics import Metrics
 from recount.querying.answers import Answerer
+from recount.querying.explain import Explainer
 from recount.settings import Settings
+from recount.store.candidates import Candidates
 from recount.store.catalog import Catalog
 from recount.store.manifests import Manifests
 from recount.store.segments import SegmentStore
@@ -47,15 +49,24 @@ def main() -> None:
 
 def wire(settings: Settings, tables: Tables, directory: Directory) -> Services:
     """What the views work with in a deployment."""
+    manifests = Manifests(tables.manifests)
+    segments = SegmentStore(tables.rollups, settings.site_slots)
     answerer = Answerer(
-        Manifests(tables.manifests),
-        SegmentStore(tables.rollups, settings.site_slots),
+        manifests,
+        segments,
         site_slots=settings.site_slots,
         live=LiveHttp(directory),
     )
     return Services(
         sites=Sites(Catalog(tables.catalog)),
         answerer=answerer,
+        explainer=Explainer(
+            manifests,
+            segments,
+            Candidates(settings.archive_root),
+            settings.site_slots,
+            lambda run: f"http://{settings.host}:{settings.dagster_port}/runs/{run}",
+        ),
         metrics=Metrics(),
         front_url=lambda: _front_url(settings, directory),
         now_ms=lambda: time.time_ns() // 1_000_000,

@@ -32,6 +32,11 @@ def blueprint(services: Services) -> Blueprint:
         with services.metrics.histogram(QUERY_SECONDS).labels("api").time():
             return services.answerer.answer_many(site, queries)
 
+    def explained(bodies: list[Any], site: Site, answers: Answers) -> dict[str, Any]:
+        if not any(body.get("explain") for body in bodies):
+            return {}
+        return {"explain": services.explainer.explain(site, answers.used)}
+
     @api.post(PATH)
     def post() -> Response:
         """One query, or a list of queries of one site, answered from one state of what is published."""
@@ -40,11 +45,13 @@ def blueprint(services: Services) -> Blueprint:
         if not isinstance(body, list):
             site, query = parse(body, services.sites.get, now_ms)
             answers = answered(site, [query])
-            return _marked(_answer(answers, answers.tables[0]), answers, site, [query], now_ms)
+            whole = _answer(answers, answers.tables[0]) | explained([body], site, answers)
+            return _marked(whole, answers, site, [query], now_ms)
         site, queries = _queries(body, services, now_ms)
         answers = answered(site, queries)
         parts = {"answers": [{"rows": rows} for rows in answers.tables]}
-        return _marked(parts | _fresh(answers), answers, site, queries, now_ms)
+        parts |= _fresh(answers) | explained(body, site, answers)
+        return _marked(parts, answers, site, queries, now_ms)
 
     @api.get(PATH)
     def get() -> Response:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from dashboard_svc.sites import Sites
 from recount.metrics import Metrics
@@ -21,12 +21,19 @@ class Answering(Protocol):
     def extent(self, site: Site) -> tuple[str, str] | None: ...
 
 
+class Explaining(Protocol):
+    """Of `recount.querying.explain.Explainer`, what the API needs."""
+
+    def explain(self, site: Site, used: Collection[tuple[str, str]]) -> dict[str, Any]: ...
+
+
 @dataclass(frozen=True)
 class Services:
     """`front_url` gives where the pages of a site find the tracker."""
 
     sites: Sites
     answerer: Answering
+    explainer: Explaining
     metrics: Metrics
     front_url: Callable[[], str]
     now_ms: Callable[[], int]

@@ -41,7 +41,8 @@ class Answers:
     """`tables[i]` answers query i.
 
     A row has the dimension's value under its name (or `at`, ms UTC, and `date` for a series), the metrics,
-    and `origin`: published, live, or mixed. `etag` changes when, and only when, the rows could.
+    and `origin`: published, live, or mixed. `etag` changes when, and only when, the rows could. `used`: the
+    (period key, generation)s that were read.
     """
 
     tables: list[list[Row]]
@@ -49,6 +50,7 @@ class Answers:
     live_as_of_ms: int | None
     notes: tuple[str, ...]
     etag: str
+    used: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass
@@ -115,6 +117,7 @@ class Answerer:
             live_as_of_ms=None if read.live is None else read.live.as_of_ms,
             notes=tuple(notes),
             etag=_etag(site, queries, read),
+            used=frozenset(read.used),
         )
 
     def extent(self, site: Site) -> tuple[str, str] | None:

@@ -40,7 +40,7 @@ DIMENSIONS: Final = (
     *("os", "os_version", "language", "screen", "event", "goal", "outbound", "download", VERDICT),
 )
 OPERATORS: Final = ("equals", "not", "contains", "matches")
-FIELDS: Final = ("site", "metrics", "dimensions", "date_range", "interval", "filters", "limit")
+FIELDS: Final = ("site", "metrics", "dimensions", "date_range", "interval", "filters", "limit", "explain")
 RANGES: Final = ("today", "yesterday", "month", "<n>d", "<n>mo")
 
 DEFAULT_METRICS: Final = ("visitors", "visits", "pageviews")
@@ -108,6 +108,8 @@ def parse(body: object, site_of: Callable[[str], Site | None], now_ms: int) -> t
     unknown = sorted(body.keys() - set(FIELDS))
     if unknown:
         raise InvalidInput(f"unknown field {unknown[0]!r}; known: {', '.join(FIELDS)}", field=str(unknown[0]))
+    if not isinstance(body.get("explain", False), bool):
+        raise InvalidInput("explain is true or false", field="explain")
     site = _site(body.get("site"), site_of)
     dimension = _dimension(body.get("dimensions", []))
     span = parse_range(body.get("date_range", DEFAULT_RANGE), day_of(now_ms, site.timezone))

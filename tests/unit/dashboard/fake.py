@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -75,6 +75,7 @@ class FakeAnswerer:
             published_until_ms=self.published_until_ms,
             live_as_of_ms=self.now_ms - 800 if reaches and self.live else None,
             notes=("Visitors of several days are the sum of daily visitors.",),
+            used=frozenset({("day/2026-11-22", "g1")}),
             etag=xxhash.xxh3_64_hexdigest(repr(queries).encode()),
         )
 
@@ -140,6 +141,13 @@ def _row(query: Query, weight: float, origin: str, dimension: str | None = None)
     return {name: values[name] for name in query.metrics} | {"origin": origin}
 
 
+class FakeExplainer:
+    """Says what it was asked for."""
+
+    def explain(self, site: Site, used: Collection[tuple[str, str]]) -> dict[str, Any]:
+        return {"periods": sorted(used), "hours": [], "hours_left_out": 0}
+
+
 def services(answerer: FakeAnswerer, *sites: Site) -> Services:
     catalog = Catalog(MemoryTable())
     for site in sites or (Site(id="demo", domain="demo.example"),):
@@ -147,6 +155,7 @@ def services(answerer: FakeAnswerer, *sites: Site) -> Services:
     return Services(
         sites=Sites(catalog),
         answerer=answerer,
+        explainer=FakeExplainer(),
         metrics=Metrics(),
         front_url=lambda: "http://127.0.0.1:8080",
         now_ms=lambda: answerer.now_ms,

@@ -97,3 +97,13 @@ def test_other_methods_and_other_origins(client: FlaskClient) -> None:
     assert "POST" in answer.headers["Allow"]
     assert not [name for name, _ in answer.headers if name.lower().startswith("access-control")]
     assert client.get("/api/v1/nothing").content_type == "application/problem+json"
+
+
+def test_an_answer_is_explained_when_asked_for(client: FlaskClient) -> None:
+    body = client.post(PATH, json=PAGES | {"explain": True}).get_json()
+    assert body["explain"]["periods"] == [["day/2026-11-22", "g1"]]
+    assert "explain" not in client.post(PATH, json=PAGES | {"explain": False}).get_json()
+    several = client.post(PATH, json=[PAGES, PAGES | {"explain": True}]).get_json()
+    assert several["explain"] == body["explain"]
+    refused = client.post(PATH, json=PAGES | {"explain": "yes"})
+    assert (refused.status_code, refused.get_json()["field"]) == (400, "explain")

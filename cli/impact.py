@@ -1,0 +1,78 @@
+"""`recount impact`: what rests on a version that turned out to be wrong."""
+
+from __future__ import annotations
+
+import click
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from cli.context import CliContext, pass_context
+from cli.corrections import open_stores
+from cli.reprocess import hour_named
+from recount.publishing.impact import Impact, Impacts, of_logic, of_rules, of_run
+
+NAMED_MAX = 20
+
+
+@click.command()
+@click.option("--logic", type=int, help="A version of the logic (LOGIC_VERSION).")
+@click.option("--run", help="A Dagster run, by its id or the beginning of it.")
+@click.option("--rule", help="The rules of a site in the catalog: SITE or SITE:VERSION.")
+@click.option("--from", "first", help="First day or UTC hour; unless given, all.")
+@click.option("--to", "last", help="Last day or UTC hour, included.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@pass_context
+def impact(
+    context: CliContext,
+    /,
+    logic: int | None,
+    run: str | None,
+    rule: str | None,
+    first: str | None,
+    last: str | None,
+    as_json: bool,
+) -> None:
+    """List the published hours, sites and numbers that rest on a version of the logic, a run, or rules.
+
+    \b
+    recount impact --logic 7
+    recount impact --rule demo:3 --from 2026-11-01
+    """
+    given = [of_logic(logic)] if logic is not None else []
+    given += [of_run(run)] if run is not None else []
+    given += [of_rules(rule)] if rule is not None else []
+    if len(given) != 1:
+        raise click.UsageError("give one of --logic, --run and --rule")
+    stores = open_stores(context)
+    span = (hour_named(first, "T00") if first else "0", hour_named(last, "T23") if last else "9999-12")
+    found = Impacts(stores.manifests, stores.segments, stores.candidates).of(given[0], span)
+    if as_json:
+        click.echo(
+            orjson.dumps({"sites": found.sites, "totals": found.totals, "dimensions": found.dimensions})
+        )
+    else:
+        _print(found)
+
+
+def _print(found: Impact) -> None:
+    if not found.sites:
+        click.echo("Nothing that is published rests on it.")
+        return
+    click.echo(f"{len(found.hours)} hours of {len(found.sites)} sites:")
+    for first, last in found.spans[:NAMED_MAX]:
+        click.echo(f"  {first}" + (f" to {last}" if first != last else ""))
+    if len(found.spans) > NAMED_MAX:
+        click.echo(f"  and {len(found.spans) - NAMED_MAX} ranges more")
+    table = Table(box=None)
+    for name in ("site", "hours", "numbers in them"):
+        table.add_column(name, justify="right" if name == "hours" else "left", overflow="fold")
+    for site, hours in list(found.sites.items())[:NAMED_MAX]:
+        totals = found.totals.get(site, {})
+        table.add_row(site, f"{len(hours):,}", ", ".join(f"{m} {n:,}" for m, n in totals.items()))
+    Console().print(table)
+    if len(found.sites) > NAMED_MAX:
+        click.echo(f"and {len(found.sites) - NAMED_MAX} sites more (all with --json)")
+    click.echo(f"dimensions: {', '.join(found.dimensions)}")
+    hours = found.hours
+    click.echo(f'Compute again: recount reprocess --from {hours[0]} --to {hours[-1]} --reason "..."')
