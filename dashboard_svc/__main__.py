@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from functools import partial
 
 import structlog
 
@@ -21,6 +22,7 @@ from recount.metrics import Metrics
 from recount.querying.answers import Answerer
 from recount.querying.explain import Explainer
 from recount.settings import Settings
+from recount.stopping import Stopping
 from recount.store.candidates import Candidates
 from recount.store.catalog import Catalog
 from recount.store.manifests import Manifests
@@ -42,9 +44,10 @@ def main() -> None:
         host=settings.host,
     )
     own = Instance(SERVICE, f"{socket.gethostname()}-{os.getpid()}", settings.host, settings.dashboard_port)
-    with Presence(directory, lambda: own):
+    with Presence(directory, lambda: own) as presence:
         structlog.get_logger().info("serving", host=settings.host, port=settings.dashboard_port)
-        serve(front, settings.host, settings.dashboard_port)
+        stopping = partial(Stopping, presence, settings.drain_s)
+        serve(front, settings.host, settings.dashboard_port, stopping)
 
 
 def wire(settings: Settings, tables: Tables, directory: Directory) -> Services:

@@ -121,18 +121,33 @@ class _Server(MTServer):
     """granian's threaded server: one process an instance, whose death leaves nothing behind on the port."""
 
     front: Front
+    on_signal: Callable[[int, object], None]
 
     @staticmethod
     def _check_gil() -> None:
         """The check that this overrides keeps several workers from sharing a GIL; there is one."""
+
+    def signal_handler_interrupt(self, *given: Any) -> None:
+        self.on_signal(*given)
+
+    def stop_serving(self) -> None:
+        super().signal_handler_interrupt()  # type: ignore[no-untyped-call]
 
     def shutdown(self, exit_code: int = 0) -> None:
         self.front.end_streams()
         super().shutdown(exit_code)  # type: ignore[no-untyped-call]
 
 
-def serve(front: Front, host: str, port: int) -> None:
-    """Serve until SIGTERM or SIGINT; requests under way are finished, streams ended."""
+def serve(
+    front: Front,
+    host: str,
+    port: int,
+    stopping: Callable[[Callable[[], None]], Callable[[int, object], None]],
+) -> None:
+    """Serve until SIGTERM or SIGINT; requests under way are finished, streams ended.
+
+    `stopping` makes the handler of these signals, given what stops the server.
+    """
     server = _Server(
         "recount",
         address=host,
@@ -149,5 +164,6 @@ def serve(front: Front, host: str, port: int) -> None:
         workers_kill_timeout=SHUTDOWN_TIMEOUT_S,
     )
     server.front = front
+    server.on_signal = stopping(server.stop_serving)
     loader: Any = lambda *_: front  # noqa: E731
     server.serve(target_loader=loader, wrap_loader=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from functools import partial
 from typing import Final
 
 import structlog
@@ -16,7 +17,7 @@ from edge.door import Door
 from edge.geo import open_geo
 from edge.imports import Importer
 from edge.rules import DaySalts, Sites
-from edge.server import check_port, serve
+from edge.server import StoppingMaker, check_port, serve
 from edge.serving import WhileServing
 from edge.spool import Spool
 from edge.tally import Tallies
@@ -29,6 +30,7 @@ from recount.kafka import producer
 from recount.logs import configure
 from recount.metrics import Metrics
 from recount.settings import Settings
+from recount.stopping import Stopping
 from recount.store.catalog import Catalog
 from recount.store.salts import Salts
 from recount.store.tables import Tables, open_tables
@@ -71,12 +73,12 @@ def _expose(metrics: Metrics, door: Door, front: Front) -> None:
     waiting.set_function(lambda: door.spool.waiting_bytes)
 
 
-def serve_front(front: Front, settings: Settings) -> bool:
-    """Serve until told to stop; False where a sender would not end its request."""
+def serve_front(front: Front, settings: Settings, stopping: StoppingMaker | None = None) -> bool:
+    """Serve until told to stop, see `serve`; False where a sender would not end its request."""
     # What is loaded now stays: the collector need not walk it in the middle of a request.
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
-    return serve(front, settings.host, settings.ingest_port, threads=THREADS)
+    return serve(front, settings.host, settings.ingest_port, threads=THREADS, stopping=stopping)
 
 
 def main() -> bool:
@@ -93,9 +95,9 @@ def main() -> bool:
     sites.start()
     sites.wait(FIRST_READ_S)
     try:
-        with Presence(directory, lambda: instance):
+        with Presence(directory, lambda: instance) as presence:
             log.info("serving", port=settings.ingest_port, spool=spool.id)
-            return serve_front(front, settings)
+            return serve_front(front, settings, partial(Stopping, presence, settings.drain_s))
     finally:
         sites.stop()
         spool.close()

@@ -17,6 +17,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from recount.errors import SetupError
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+StoppingMaker = Callable[[Callable[[], None]], Callable[[int, object], None]]
 
 HEADER_TIMEOUT_MS: Final = 10_000
 BACKLOG: Final = 2048
@@ -34,6 +35,17 @@ class _Server(MTServer):
     @staticmethod
     def _check_gil() -> None:
         """The check that this overrides keeps several workers from sharing a GIL; we have one."""
+
+    on_signal: Callable[[int, object], None] | None = None
+
+    def signal_handler_interrupt(self, *given: Any) -> None:
+        if self.on_signal is None:
+            self.stop_serving()
+        else:
+            self.on_signal(*given)
+
+    def stop_serving(self) -> None:
+        super().signal_handler_interrupt()  # type: ignore[no-untyped-call]
 
     def _stop_workers(self) -> None:
         """Like granian's own, but a sender that never ends its body cannot keep us from stopping."""
@@ -54,8 +66,11 @@ def check_port(host: str, port: int) -> None:
             raise SetupError("port", cause, "choose another port") from error
 
 
-def serve(app: WsgiApp, host: str, port: int, *, threads: int) -> bool:
-    """Serve until SIGTERM or SIGINT. Whether every request under way was finished, within a bounded time."""
+def serve(app: WsgiApp, host: str, port: int, *, threads: int, stopping: StoppingMaker | None = None) -> bool:
+    """Serve until SIGTERM or SIGINT. Whether every request under way was finished, within a bounded time.
+
+    `stopping` makes the handler of these signals, given what stops the server; without it they do so at once.
+    """
     # granian copies the whole environment into every request.
     os.environ.clear()
     server = _Server(
@@ -74,6 +89,8 @@ def serve(app: WsgiApp, host: str, port: int, *, threads: int) -> bool:
         log_access=False,
         log_enabled=False,
     )
+    if stopping is not None:
+        server.on_signal = stopping(server.stop_serving)
     server.serve(target_loader=lambda *_: app, wrap_loader=False)
     return not any(worker.inner.is_alive() for worker in server.wrks)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import httpx
@@ -17,6 +19,7 @@ from recount.discovery import Instance, Presence, open_directory
 from recount.logs import configure
 from recount.metrics import Metrics
 from recount.settings import Settings
+from recount.stopping import Stopping
 from recount.store.archive import Archive
 from recount.store.catalog import Catalog
 from recount.store.manifests import Manifests
@@ -87,7 +90,8 @@ class Live:
         ]
         for thread in threads:
             thread.start()
-        with Presence(self.directory, self.describe):
+        with Presence(self.directory, self.describe) as presence:
+            _stop_on_signals(loop, Stopping(presence, self._settings.drain_s, partial(_set, loop, stop)))
             await serve(self.service, self._settings.host, self._settings.live_port, stop)
         self._stopping.set()
         self.follower.stop()
@@ -116,11 +120,20 @@ def _membership(instance: str) -> dict[str, str | int]:
     }
 
 
+def _set(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop is closed: it is done already
+        loop.call_soon_threadsafe(event.set)
+
+
+def _stop_on_signals(loop: asyncio.AbstractEventLoop, stopping: Callable[[int], None]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping, number)
+
+
 async def _main(settings: Settings) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    _stop_on_signals(loop, lambda _: stop.set())
     with httpx.Client() as client:
         live = Live(settings, open_tables(settings), client)
         log.info("serving", port=settings.live_port)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import socket
 import subprocess
 import sys
@@ -16,8 +17,8 @@ from circus.client import CircusClient
 from circus.exc import CallError
 
 from deploy.local import leftovers
-from deploy.local.layout import ROOT, Layout, Manifest, log_tail
-from deploy.local.supervise import STOP_WITHIN_S, environment
+from deploy.local.layout import ROOT, Layout, Manifest, load_manifest, log_tail
+from deploy.local.supervise import STOP_WITHIN_S, environment, stop_within_s
 from recount.errors import RecountError, SetupError
 
 ANSWER_WITHIN_S: Final = 15.0
@@ -94,21 +95,26 @@ class Control:
 
     def scale(self, part: str, instances: int) -> None:
         """Set how many instances of a part run; it is done when the call returns."""
-        self._call("set", name=part, options={"numprocesses": instances}, waiting=True)
+        wanted = {"numprocesses": instances}
+        self._call("set", name=part, options=wanted, waiting=True, timeout_s=self._stop_timeout_s)
 
     def restart(self, part: str) -> None:
         """Stop every instance of a part and start it again; the call returns when the new ones run."""
-        self._call("restart", name=part, waiting=True, timeout_s=STOP_WITHIN_S + ANSWER_WITHIN_S)
+        self._call("restart", name=part, waiting=True, timeout_s=self._stop_timeout_s)
+
+    def hurry(self, part: str) -> None:
+        """From now on this part is stopped by SIGINT, at which its instances do not serve on first."""
+        self._call("set", name=part, options={"stop_signal": int(signal.SIGINT)}, waiting=True)
 
     def stop(self, parts: Sequence[str]) -> None:
         """Stop these parts together: SIGTERM, then SIGKILL."""
         names = "^(" + "|".join(parts) + ")$"
-        self._call("stop", name=names, match="regex", waiting=True, timeout_s=STOP_WITHIN_S + ANSWER_WITHIN_S)
+        self._call("stop", name=names, match="regex", waiting=True, timeout_s=self._stop_timeout_s)
 
     def quit(self) -> None:
         """Stop what still runs, end the supervisor, and whatever any part left behind."""
         with contextlib.suppress(NotRunning):
-            self._call("quit", waiting=True, timeout_s=STOP_WITHIN_S + ANSWER_WITHIN_S)
+            self._call("quit", waiting=True, timeout_s=self._stop_timeout_s)
         deadline = time.monotonic() + ANSWER_WITHIN_S
         while leftovers.processes_of(self._layout.state) and time.monotonic() < deadline:
             time.sleep(0.1)
@@ -121,6 +127,11 @@ class Control:
             name: Running(name, status == "active", tuple(self._call("list", name=name)["pids"]))
             for name, status in statuses.items()
         }
+
+    @property
+    def _stop_timeout_s(self) -> float:
+        manifest = load_manifest(self._layout)
+        return ANSWER_WITHIN_S + (stop_within_s(manifest.settings) if manifest else STOP_WITHIN_S)
 
     def _call(self, command: str, timeout_s: float = ANSWER_WITHIN_S, **properties: object) -> dict[str, Any]:
         """Ask the supervisor, again where it was at another command: it does one at a time."""

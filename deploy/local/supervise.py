@@ -25,6 +25,7 @@ from deploy.local import leftovers
 from deploy.local.layout import ROOT, Layout, Manifest, load_manifest
 from deploy.local.parts import CODE_PORT_VARIABLE, Part, all_parts, code_port
 from recount.errors import SetupError
+from recount.settings import Settings
 
 STOP_WITHIN_S: Final = 10.0
 CHECK_EVERY_S: Final = 0.5
@@ -95,7 +96,12 @@ class PartWatcher(Watcher):  # type: ignore[misc] # circus has no types
         yield super().manage_processes()
 
 
-def watcher(part: Part, layout: Layout, env: dict[str, str]) -> Watcher:
+def stop_within_s(settings: Settings) -> float:
+    """How long a part has from its signal to SIGKILL: it may serve on for a while before it stops."""
+    return STOP_WITHIN_S + settings.drain_s
+
+
+def watcher(part: Part, layout: Layout, env: dict[str, str], kill_after_s: float) -> Watcher:
     def end_orphans(watcher: Watcher, **_: Any) -> bool:
         alive = [pid for pid, process in watcher.processes.items() if process.is_alive()]
         leftovers.end(leftovers.orphans_of(layout.state, part.name, alive), within_s=1.0)
@@ -116,7 +122,7 @@ def watcher(part: Part, layout: Layout, env: dict[str, str]) -> Watcher:
         working_dir=str(ROOT),
         env={**env, leftovers.PART_VARIABLE: part.name},
         stop_signal=signal.SIGTERM,
-        graceful_timeout=STOP_WITHIN_S,
+        graceful_timeout=kill_after_s,
         autostart=False,
         stdout_stream=log,
         stderr_stream=log,
@@ -128,7 +134,7 @@ def arbiter(layout: Layout, manifest: Manifest) -> Arbiter:
     env = environment(layout, manifest)
     parts = all_parts(manifest.settings, manifest.instances)
     return Arbiter(
-        [watcher(part, layout, env) for part in parts],
+        [watcher(part, layout, env, stop_within_s(manifest.settings)) for part in parts],
         endpoint=layout.control,
         pubsub_endpoint=layout.events,
         check_delay=CHECK_EVERY_S,

@@ -115,6 +115,9 @@ class Stack:
                 leftovers.end(left)
                 return bool(left)
             self._stop([part for part in self.parts if part.name == AUTOSCALER])  # or it would start others
+            for part in self.parts:
+                if part.scalable:  # nobody will be sent to it any more
+                    self.control.hurry(part.name)
             self._stop([part for part in self.parts if part.after])
             self.control.quit()
             return True

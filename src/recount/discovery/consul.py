@@ -87,7 +87,7 @@ class ConsulDirectory:
         return answer.instances()
 
     def routes(self, instance: Instance) -> bool:
-        return instance.service in FRONTED and _key(instance) in self._entered
+        return instance.service in CHECKED and _key(instance) in self._entered
 
     def _ask(self, service: str, known: _Answer | None) -> _Answer:
         """One caller asks; the others take what was known until it is back."""

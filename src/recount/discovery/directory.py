@@ -39,5 +39,5 @@ class Directory(Protocol):
         ...
 
     def routes(self, instance: Instance) -> bool:
-        """Whether a front may be sending requests to this instance because of its entry here."""
+        """Whether a front or a peer may send requests to this instance for a moment after it has left."""
         ...
