@@ -223,7 +223,7 @@ class _Batch:
             undone = {keys.encoded(key, group.schema) for key in left.get(group.table, {}).get("Keys", ())}
             decided += [(target, None) for key, target in missing.items() if key not in undone]
             if undone:
-                self._missing[group.table] = {key: missing[key] for key in undone}
+                self._missing[group.table] = {key: target for key, target in missing.items() if key in undone}
         return decided
 
     def answer(self) -> bytes:

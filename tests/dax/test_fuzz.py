@@ -50,7 +50,7 @@ items = st.recursive(
 
 
 @given(number=st.sampled_from(sorted(METHODS)), draw=st.data())
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_request_is_answered(
     node: RunningNode, table_pairs: tuple[dict[str, str], dict[str, str]], number: int, draw: st.DataObject
 ) -> None:

@@ -10,6 +10,7 @@ import signal
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -98,9 +99,23 @@ def test_a_client_outlives_the_node(dynamodb: str, tmp_path: Path, direct: Any) 
         client.put_item(TableName=table, Item=key | {"a": {"S": "1"}, "b": {"S": "2"}})
     with client, process(tmp_path, dynamodb, "--port", str(port_of(started))):
         item = key | {"a": {"S": "3"}, "b": {"S": "4"}}
-        client.put_item(TableName=table, Item=item)
+        _when_found(lambda: client.put_item(TableName=table, Item=item))
         assert direct.get_item(TableName=table, Key=key, ConsistentRead=True)["Item"] == item
         assert client.get_item(TableName=table, Key=key)["Item"] == item
+
+
+def _when_found(work: Callable[[], object]) -> None:
+    """The client looks every few seconds whether the node is there again."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            work()
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "NoRouteException" or time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+        else:
+            return
 
 
 def test_a_node_that_lost_its_state_refuses_instead_of_mixing_names(
