@@ -88,6 +88,8 @@ class Server:
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:
     if settings.tls_certificate is None:
+        if settings.tls_key is not None:
+            raise SetupError("--tls-key without --tls-certificate: give both, or one file with both in it")
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import socketserver
 import threading
 from collections.abc import Callable, Coroutine, Iterable
@@ -34,6 +35,12 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
         self._turns = threading.BoundedSemaphore(THREADS_MAX)
         super().__init__(*given)
 
+    def server_bind(self) -> None:
+        """Without the question to the name service that the standard library asks here."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.socket.getsockname()[:2]
+        self.setup_environ()
+
     def process_request(self, request: Any, client_address: Any) -> None:
         if self._turns.acquire(blocking=False):
             super().process_request(request, client_address)
@@ -45,6 +52,10 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
             super().process_request_thread(request, client_address)
         finally:
             self._turns.release()
+
+
+class _Server6(_Server):
+    address_family = socket.AF_INET6
 
 
 class _Handler(WSGIRequestHandler):
@@ -66,7 +77,8 @@ class Web:
     def start(self, host: str, port: int) -> int:
         """The port that it listens on."""
         try:
-            server = make_server(host, port, self, server_class=_Server, handler_class=_Handler)
+            kind = _Server6 if ":" in host else _Server
+            server = make_server(host, port, self, server_class=kind, handler_class=_Handler)
         except OSError as error:
             raise SetupError(f"cannot serve HTTP on {host}:{port}: {error.strerror}") from None
         self._server = server

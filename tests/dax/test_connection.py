@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from dax.connection import Hub
+from dax.wire.cbor import Reader
 from tests.dax.running import RunningNode
 from tests.dax.wire import AUTHORIZE, OPENING, connected, data, get_item, opened, request, text
 
@@ -47,6 +50,23 @@ def test_an_address_to_tell_clients(own_node: Own) -> None:
         wire.send(request("endpoints"))
         _, (endpoint,) = wire.read()
     assert (endpoint[2], endpoint[3]) == (socket.inet_aton("127.0.0.1"), 9111)
+
+
+def test_endpoints_are_of_the_family_that_the_client_uses(node: RunningNode) -> None:
+    hub = Hub(node.server.node, {int(socket.AF_INET): (socket.inet_aton("10.0.0.1"), 1)})
+    for address in ("::1", "fe80::1%lo"):
+        _, (endpoint,) = read_all(hub.endpoints((address, 8111, 0, 0)))
+        assert endpoint[2] == ipaddress.ip_address(address.partition("%")[0]).packed
+        assert endpoint[3] == 8111
+    _, (endpoint,) = read_all(hub.endpoints(("127.0.0.1", 8111)))
+    assert (endpoint[2], endpoint[3]) == (socket.inet_aton("10.0.0.1"), 1)
+
+
+def read_all(answer: bytes) -> list[Any]:
+    reader, found = Reader(answer), []
+    while not reader.ended:
+        found.append(reader.item())
+    return found
 
 
 def test_authorization_has_no_answer(node: RunningNode, table: str) -> None:

@@ -87,6 +87,7 @@ def test_what_stops_the_start_is_said(dynamodb: str, tmp_path: Path) -> None:
         http = started["http"].rpartition(":")[2]
         assert f"cannot serve HTTP on 127.0.0.1:{http}" in failure("--port", "0", "--http-port", http)
     assert "certificate or key cannot be read" in failure("--port", "0", "--tls-certificate", "absent.pem")
+    assert "without --tls-certificate" in failure("--port", "0", "--tls-key", "absent.pem")
     assert "give it as host:port" in failure("--port", "0", "--advertise", "nowhere")
 
 
