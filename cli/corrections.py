@@ -1,7 +1,8 @@
-"""`recount publish`, `history`, `rollback`: what operators do to published numbers on purpose."""
+"""`recount publish`, `history`, `rollback`, `gc`: what operators do to published numbers on purpose."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -12,6 +13,7 @@ from cli.context import CliContext, pass_context
 from cli.dagster_client import DagsterClient
 from cli.publishing import operator, run_alone
 from recount.errors import InvalidInput
+from recount.publishing.collect import Collector
 from recount.publishing.history import past
 from recount.publishing.publisher import Publisher
 from recount.publishing.reprocessing import Corrections
@@ -150,6 +152,30 @@ def rollback(context: CliContext, /, publication_id: str, reason: str | None) ->
     request = next(r for r in stores.reprocessings.all() if r.undoes == undone.id)
     click.echo(f"Later publications touched the same numbers, so nothing is published yet: {request.id}")
     click.echo(f"Look: recount reprocess show {request.id}\nPublish: recount publish {request.id}")
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@pass_context
+def gc(context: CliContext, /, dry_run: bool) -> None:
+    """Delete generations that no root of the last seven days and no open reprocessing names.
+
+    It runs by itself once a day.
+    """
+    stores = open_stores(context)
+    collector = Collector(
+        stores.manifests, stores.segments, stores.candidates, stores.archive, stores.reprocessings
+    )
+    found = collector.look(time.time_ns() // 1_000_000)
+    what = (
+        f"{len(found.rollups)} rollup generations, {len(found.archives)} archive generations and "
+        f"{len(found.manifests)} manifests, {found.data_bytes / 1e6:,.1f} MB of files"
+    )
+    if dry_run or not (found.rollups or found.archives or found.manifests):
+        click.echo(f"Nothing names {what}." if dry_run else "Nothing to delete.")
+        return
+    run_alone(context, "gc", "collect_garbage", {}, label="Collecting", reason="recount gc")
+    click.echo(f"Deleted {what}.")
 
 
 def moved_in_words(publication: Publication) -> str:

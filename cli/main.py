@@ -35,6 +35,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "publish": Entry("cli.corrections:publish", "Publish a reprocessing, in one step."),
     "history": Entry("cli.corrections:history", "List what was published, when and why."),
     "rollback": Entry("cli.corrections:rollback", "Undo a publication."),
+    "gc": Entry("cli.corrections:gc", "Delete generations that nothing names any more."),
     "impact": Entry("cli.impact:impact", "List what rests on a version of the logic, a run, or rules."),
     "query": Entry("cli.query:query", "Ask for numbers on the command line."),
     "dead": Entry("cli.dead:dead", "See what is in quarantine, and replay it after a fix."),

@@ -10,6 +10,7 @@ from orchestration import report
 from orchestration.assets import DAILY, MONTHLY, PUBLISHED, PUBLISHER_POOL
 from orchestration.resources import Workplace
 from orchestration.stage import REASON_TAG
+from recount.publishing.collect import in_words
 from recount.store.manifests import Publication
 
 
@@ -67,9 +68,43 @@ def rollback() -> None:
     go_back()
 
 
+class GarbageConfig(dg.Config):
+    """`dry_run`: only say what would go."""
+
+    dry_run: bool = False
+
+
+@dg.op(pool=PUBLISHER_POOL, out=dg.Out(dg.Nothing))
+def collect_garbage(
+    context: dg.OpExecutionContext, config: GarbageConfig, workplace: dg.ResourceParam[Workplace]
+) -> None:
+    """Delete generations that no root of the last seven days and no open reprocessing names."""
+    if config.dry_run:
+        context.add_output_metadata(dict(in_words(workplace.collector.look(workplace.now_ms()))))
+        return
+    found = workplace.collector.collect(workplace.now_ms())
+    context.add_output_metadata(dict(in_words(found.garbage)) | {"table_items": found.table_items})
+
+
+@dg.job(description="Delete what nothing names any more; spares everything of the last seven days.")
+def gc() -> None:
+    collect_garbage()
+
+
+@dg.schedule(
+    job=gc,
+    cron_schedule="17 4 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Once a day, between two hours.",
+)
+def daily_gc(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    return dg.RunRequest(run_key=context.scheduled_execution_time.date().isoformat())
+
+
 def jobs() -> list[dg.JobDefinition]:
-    """What `recount publish` and `recount rollback` start."""
-    return [publish_reprocessing, rollback]
+    """What `recount publish`, `recount rollback` and `recount gc` start."""
+    return [publish_reprocessing, rollback, gc]
 
 
 def _tell(context: dg.OpExecutionContext, publication: Publication) -> None:

@@ -24,7 +24,7 @@ def definitions() -> dg.Definitions:
         ],
         asset_checks=external.topic_checks(),
         jobs=[*jobs.jobs(), *corrections.jobs()],
-        schedules=[jobs.hourly],
+        schedules=[jobs.hourly, corrections.daily_gc],
         sensors=[sensors.reconcile, sensors.topic_lag, alerts_sensor(Settings.from_env())],
         resources={"workplace": workplace_resource()},
         executor=dg.in_process_executor,

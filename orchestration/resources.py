@@ -15,6 +15,7 @@ from orchestration.spools import DirectorySpools, Spools
 from orchestration.steps.completeness import Proven
 from recount.discovery import open_directory
 from recount.kafka import producer
+from recount.publishing.collect import Collector
 from recount.publishing.publisher import Publisher
 from recount.publishing.reprocessing import Corrections
 from recount.publishing.rollback import Rollbacks
@@ -81,6 +82,10 @@ class Workplace:
     @cached_property
     def corrections(self) -> Corrections:
         return Corrections(self.publisher, self.manifests, self.candidates, self.archive, self.reprocessings)
+
+    @cached_property
+    def collector(self) -> Collector:
+        return Collector(self.manifests, self.segments, self.candidates, self.archive, self.reprocessings)
 
     @cached_property
     def rollbacks(self) -> Rollbacks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,6 +47,7 @@ class Press:
     sites: Mapping[str, Site] = field(default_factory=lambda: SITES)
     top_values: int = 1000
     slots: int = SLOTS
+    clock_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
 
     def __post_init__(self) -> None:
         self.candidates = Candidates(str(self.folder))
@@ -58,6 +60,7 @@ class Press:
             lambda: self.sites,
             site_slots=self.slots,
             top_values=self.top_values,
+            now_ms=lambda: self.clock_ms,
         )
 
         self.reprocessings = Reprocessings(self.roots)

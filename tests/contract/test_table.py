@@ -128,3 +128,10 @@ def test_a_database_that_is_away_is_unavailable() -> None:
     away = open_tables(replace(Settings(), dynamodb="http://127.0.0.1:9")).raw
     with pytest.raises(Unavailable):
         away.get(("a", "b"))
+
+
+def test_many_items_are_removed_at_once(table: Table) -> None:
+    table.put_many({"pk": "p", "sk": f"{n:03d}"} for n in range(60))
+    table.delete_many([("p", f"{n:03d}") for n in range(1, 60)] + [("p", "none")])
+    assert [item["sk"] for item in table.query("p", consistent=True)] == ["000"]
+    table.delete_many([])

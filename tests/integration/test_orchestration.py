@@ -175,7 +175,7 @@ def test_schedule_and_sensors_run_from_the_start(stack: TestStack) -> None:
     sensors = {s["name"]: s["sensorState"]["status"] for s in found["sensorsOrError"]["results"]}
     schedules = {s["name"]: s["scheduleState"]["status"] for s in found["schedulesOrError"]["results"]}
     assert sensors == {"alerts": "RUNNING", "reconcile": "RUNNING", "topic_lag": "RUNNING"}
-    assert schedules == {"hourly": "RUNNING"}
+    assert schedules == {"hourly": "RUNNING", "daily_gc": "RUNNING"}
 
 
 def test_the_topics_are_observed_without_a_run(stack: TestStack) -> None:

@@ -166,6 +166,14 @@ class Archive:
         """Hours that have any generation, in order."""
         return [name.removeprefix("hour=") for name in self._objects.names("archive")]
 
+    def stored(self) -> dict[tuple[str, str], int]:
+        """Every (hour, generation) there is, sealed or not, and its bytes."""
+        found = {}
+        for folder, size in self._objects.folders("archive", 2).items():
+            hour, _, generation = folder.removeprefix("hour=").partition("/generation=")
+            found[hour, generation] = size
+        return found
+
     def read_events(
         self,
         hour: str,

@@ -8,7 +8,7 @@ Nothing here is cut to the top values, so days and months are always made from e
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 import polars as pl
@@ -57,6 +57,15 @@ class Candidates:
     def generations(self, kind: Kind, period: str) -> list[str]:
         """Generation ids of a period, oldest first, sealed or not."""
         return [n.removeprefix("generation=") for n in self._objects.names(f"rollups/{kind}={period}")]
+
+    def stored(self) -> dict[tuple[Kind, str, str], int]:
+        """Every generation there is, sealed or not, and its bytes."""
+        found: dict[tuple[Kind, str, str], int] = {}
+        for folder, size in self._objects.folders("rollups", 2).items():
+            place, _, generation = folder.partition("/generation=")
+            kind, _, period = place.partition("=")
+            found[cast("Kind", kind), period, generation] = size
+        return found
 
     def read(self, kind: Kind, period: str, generation: str, sites: Sequence[str] | None = None) -> Rollup:
         """The rollup of some sites or all; rows whose sets were not kept have null visitors."""

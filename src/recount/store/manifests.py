@@ -208,3 +208,21 @@ class Manifests:
         keys = {(f"generation#{key}", generation): (key, generation) for key, generation in generations}
         found = blobs.get(self._table, keys, Provenance)
         return {keys[key]: value for key, value in found.items()}
+
+    def names(self, month: str) -> list[str]:
+        """Every manifest that was ever written for a month, also those that no root names."""
+        return sorted({item["sk"].rpartition("#")[0] for item in self._table.query(month)})
+
+    def remove(self, month: str, manifest_id: str) -> int:
+        """Delete a manifest that no kept root names; returns how many items."""
+        return self._remove((month, manifest_id))
+
+    def remove_provenance(self, key: str, generation: str) -> int:
+        """Delete where a generation came from; returns how many items."""
+        return self._remove((f"generation#{key}", generation))
+
+    def _remove(self, blob: Key) -> int:
+        found = self._table.query(blob[0], start=f"{blob[1]}#", end=f"{blob[1]}#~", consistent=True)
+        keys = [(item["pk"], item["sk"]) for item in found]
+        self._table.delete_many(keys)
+        return len(keys)

@@ -79,6 +79,18 @@ class Objects:
         found = self._fs.get_file_info(pafs.FileSelector(self._full(path), allow_not_found=True))
         return sorted(info.base_name for info in found)
 
+    def folders(self, path: str, depth: int) -> dict[str, int]:
+        """The folders `depth` levels below a path, relative to it, and the bytes of the files in each."""
+        base = self._full(path)
+        selector = pafs.FileSelector(base, allow_not_found=True, recursive=True)
+        found: dict[str, int] = {}
+        for info in self._fs.get_file_info(selector):
+            parts = info.path.removeprefix(base.rstrip("/") + "/").split("/")
+            if info.type == pafs.FileType.File and len(parts) > depth:
+                folder = "/".join(parts[:depth])
+                found[folder] = found.get(folder, 0) + (info.size or 0)
+        return dict(sorted(found.items()))
+
     def remove(self, path: str) -> None:
         """Delete a folder with all it holds; fine where there is none."""
         if self._fs.get_file_info(self._full(path)).type != pafs.FileType.NotFound:

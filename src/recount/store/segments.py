@@ -172,6 +172,36 @@ class SegmentStore:
         indexes = self.located(dict.fromkeys(keys))
         return [indexes[key].get(site) for key, (site, _, _) in zip(keys, wanted, strict=True)]
 
+    def remove(self, period: str, generation: str) -> int:
+        """Delete a generation for good: the segments it wrote, then its indexes. Returns how many items.
+
+        Only for one that no root shows and no index of another generation names.
+        """
+        gone = 0
+        for keys, index in self._stored_indexes(period, generation):
+            chunks = [
+                key
+                for site, place in index.sites.items()
+                if place.generation == generation
+                for part in ("n", *(() if place.sets in (0, INLINE) else ("s",)))
+                for key in _chunk_keys((site, period, generation), place, part)
+            ]
+            self._table.delete_many(chunks)
+            self._table.delete_many(keys)
+            gone += len(chunks) + len(keys)
+        return gone
+
+    def _stored_indexes(self, period: str, generation: str) -> Iterator[tuple[list[Key], _Index]]:
+        """What the table holds of a generation, slot by slot, also if nothing names it."""
+        for slot in range(self._slots):
+            pk = f"index#{period}#{slot:04d}"
+            items = list(
+                self._table.query(pk, start=f"{generation}#", end=f"{generation}#~", consistent=True)
+            )
+            if items and len(items) == items[0]["chunks"]:
+                index = blobs.unpack(b"".join(item["data"] for item in items), _Index)
+                yield [(pk, item["sk"]) for item in items], index
+
     def _read(
         self,
         wanted: Sequence[Wanted],

@@ -69,6 +69,10 @@ class Table(Protocol):
         """Remove an item; fine where there is none."""
         ...
 
+    def delete_many(self, keys: Sequence[Key]) -> None:
+        """Remove any number of items, all of them or Unavailable; fine where there is none."""
+        ...
+
 
 class MemoryTable:
     """For unit tests: a dictionary with the behaviour of the contract suite."""
@@ -124,6 +128,10 @@ class MemoryTable:
 
     def delete(self, key: Key) -> None:
         self._items.pop(key, None)
+
+    def delete_many(self, keys: Sequence[Key]) -> None:
+        for key in keys:
+            self.delete(key)
 
 
 class DynamoTable:
@@ -200,18 +208,25 @@ class DynamoTable:
 
     def put_many(self, items: Iterable[Item]) -> None:
         for batch in _batches(items):
-            pending = {self._name: [{"PutRequest": {"Item": self._marshal(i)}} for i in batch]}
-            for attempt in range(BATCH_ATTEMPTS_MAX):
-                answer = self._call_raw("batch_write_item", RequestItems=pending)
-                pending = answer.get("UnprocessedItems") or {}
-                if not pending:
-                    break
-                time.sleep(min(0.05 * 2**attempt, 2.0))
-            else:
-                raise Unavailable("dynamodb", f"{self._name} keeps throttling writes")
+            self._write_batch([{"PutRequest": {"Item": self._marshal(item)}} for item in batch])
 
     def delete(self, key: Key) -> None:
         self._call("delete_item", Key=_marshal_key(key))
+
+    def delete_many(self, keys: Sequence[Key]) -> None:
+        for at in range(0, len(keys), BATCH_WRITE_MAX_ITEMS):
+            batch = keys[at : at + BATCH_WRITE_MAX_ITEMS]
+            self._write_batch([{"DeleteRequest": {"Key": _marshal_key(key)}} for key in batch])
+
+    def _write_batch(self, requests: list[dict[str, Any]]) -> None:
+        pending = {self._name: requests}
+        for attempt in range(BATCH_ATTEMPTS_MAX):
+            answer = self._call_raw("batch_write_item", RequestItems=pending)
+            pending = answer.get("UnprocessedItems") or {}
+            if not pending:
+                return
+            time.sleep(min(0.05 * 2**attempt, 2.0))
+        raise Unavailable("dynamodb", f"{self._name} keeps throttling writes")
 
     def _get_batch(self, wanted: list[dict[str, Any]]) -> Iterator[Item]:
         pending = {self._name: {"Keys": wanted}}

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import time
+
 import pytest
 
+from deploy.local.layout import ROOT
 from orchestration.steps.reconcile import State, look
-from recount.periods import MINUTE_MS
+from recount.periods import HOUR_MS, MINUTE_MS
+from recount.publishing.collect import RUN_MAX_MS
 from recount.publishing.reprocessing import BaseChanged
 from recount.store.catalog import Site
 from tests.unit.orchestration.runner import Runner, materialized
@@ -82,3 +87,33 @@ def test_a_rollback_of_what_was_touched_since_becomes_a_reprocessing(runner: Run
     assert world.values(f"hour/{hours[0]}", "goal", "demo") == {"goal 0", "goal 1"}
     assert world.values(f"hour/{hours[0]}", "goal", "other") == set()
     assert world.values(f"hour/{hours[1]}", "goal", "demo") == set()
+
+
+def test_the_collector_says_and_then_does(runner: Runner, world: World) -> None:
+    """A reprocessing that was given up, and one that waits."""
+    hours = three_hours(world)
+    add_goal(world)
+    reprocess(world, *hours, name="waits")
+    reprocess(world, *hours, name="given up")
+    store = world.place.reprocessings
+    store.change(store.get("given up"), state="discarded")
+    world.clock.ms = time.time_ns() // 1_000_000 + 8 * 24 * HOUR_MS
+    dry = runner.correct("gc", "collect_garbage", {"dry_run": True})
+    assert dry.success
+    assert all(
+        world.place.candidates.info("hour", h, d.generation) for h, d in store.hours("given up").items()
+    )
+    assert runner.correct("gc", "collect_garbage", {}).success
+    assert not any(
+        world.place.candidates.info("hour", h, d.generation) for h, d in store.hours("given up").items()
+    )
+    publish(world, "waits")
+    assert world.values("day/2026-09-21", "goal") == {"goal 0"}
+
+
+def test_nothing_that_a_run_may_still_write_is_collected() -> None:
+    """A run ends before what it wrote may be collected."""
+    settings = (ROOT / "dagster.yaml").read_text()
+    found = re.search(r"max_runtime_seconds: (\d+)", settings)
+    assert found is not None
+    assert int(found[1]) * 1000 < RUN_MAX_MS
