@@ -11,6 +11,7 @@ from recount.errors import SetupError
 
 CACHED_ADDRESSES: Final = 65_536
 BEARER: Final = "Bearer "
+REQUEST_HEADER: Final = "Recount-Request"  # the front's name for a request, the same when it is sent again
 
 
 def normalise(address: str) -> str | None:

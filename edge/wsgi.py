@@ -10,7 +10,7 @@ from urllib.parse import unquote_plus
 
 from edge import answers
 from edge.bodies import Bodies
-from edge.client import Proxies, bearer_token
+from edge.client import REQUEST_HEADER, Proxies, bearer_token
 from edge.client_event import from_query, parse_body
 from edge.door import Door
 from edge.policy import Asked
@@ -25,6 +25,7 @@ StartResponse = Callable[[str, answers.Headers], Any]
 
 QUERY_MAX_CHARS: Final = 16_384
 CACHED_VALUES: Final = 16_384
+REQUEST_VARIABLE: Final = "HTTP_" + REQUEST_HEADER.upper().replace("-", "_")
 
 
 class Front:
@@ -60,6 +61,8 @@ class Front:
                 fields["kind"] = "event"
             if "url" not in fields and "HTTP_REFERER" in environ:
                 fields["url"] = environ["HTTP_REFERER"]  # the page that holds the image
+            if "id" not in fields and REQUEST_VARIABLE in environ:
+                fields["id"] = environ[REQUEST_VARIABLE]  # a proxy may send a GET again: it counts once
             self._door.take(self._asked(environ, "pixel"), from_query(fields))
         except (Refused, Unavailable) as error:
             refused = answers.as_refused(error)

@@ -20,7 +20,8 @@ CACHE_VERSION: Final = "0.1"  # a new one leaves the downloads of an older relea
 SOCKET_PATH_MAX_BYTES: Final = 100  # the kernel takes 107
 LOG_TAIL_LINES: Final = 12
 LOG_TAIL_MAX_BYTES: Final = 64 * 1024
-SCALABLE: Final = ("ingest", "live", "dashboard")
+SCALABLE: Final = ("ingest", "live", "dashboard", "traefik")
+LOCAL_PROXIES: Final = "127.0.0.0/8,::1/128"  # our own HAProxy and Traefik
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,8 @@ def settings_here(env: Mapping[str, str] | None = None) -> Settings:
     settings = Settings.from_env(source)
     if "RECOUNT_STATE" not in source:
         settings = replace(settings, state=ROOT / ".recount")
+    if "RECOUNT_TRUSTED_PROXIES" not in source:
+        settings = replace(settings, trusted_proxies=LOCAL_PROXIES)
     return replace(settings, state=settings.state.absolute())
 
 

@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 from typing import Final
 
+from deploy.local.layout import LOCAL_PROXIES
 from deploy.local.preflight import port_is_free
 from recount.errors import SetupError
 from recount.settings import Settings
@@ -40,6 +41,7 @@ def free_settings(state: Path) -> Settings:
         autoscaler_port=base + 75,
         traefik_port=base + 80,
         traefik_admin_port=base + 90,
+        trusted_proxies=LOCAL_PROXIES,
     )
 
 

@@ -42,6 +42,8 @@ class Settings:
     front_port: int = 8000  # HAProxy, the one address of a deployment
     front_admin_port: int = 8404  # its statistics and metrics
     front_certificate: str = ""  # a PEM file with certificate and key; empty: plain HTTP
+    front_trusted_proxies: str = ""  # balancers in front of HAProxy whose X-Forwarded-For counts
+    rate_limit_per_s: int = 200  # requests of one client, on average over ten seconds; 0: no limit
     traefik_port: int = 8090
     traefik_admin_port: int = 8390  # its API, ping and metrics
     consul: str = "http://127.0.0.1:8500"  # the agent of this host

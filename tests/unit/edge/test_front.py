@@ -112,6 +112,15 @@ def test_the_pixel_is_always_the_same_image(room: Room) -> None:
     assert event["url"] == "https://shop.example/a b?utm_source=x"
 
 
+def test_a_pixel_that_a_proxy_asks_for_twice_is_one_event(room: Room) -> None:
+    asked_by_front = {"Recount-Request": "5d0a3bb2-6a0c-4a44-9f0e-3c0a3f0a9a11"}
+    for _ in range(2):
+        room.get("/p.gif?site=shop&url=https://shop.example/", **asked_by_front)
+    assert {event["id"] for event in room.spooled()} == {asked_by_front["Recount-Request"]}
+    room.get("/p.gif?site=shop&id=mine&url=https://shop.example/", **asked_by_front)
+    assert room.last()["id"] == "mine"
+
+
 def test_a_pixel_with_a_name_is_a_custom_event(room: Room) -> None:
     room.get("/p.gif?site=shop&name=open&url=https://shop.example/")
     assert (room.last()["kind"], room.last()["name"]) == ("event", "open")
