@@ -23,6 +23,8 @@ QUERIES_MAX: Final = 50
 PATH: Final = "/api/v1/query"
 _LISTS: Final = ("metrics", "dimensions")
 _TEXTS: Final = ("site", "interval")
+SALT: Final = "api"
+VERSION: Final = "Recount-Version"
 
 
 def blueprint(services: Services) -> Blueprint:
@@ -45,21 +47,25 @@ def blueprint(services: Services) -> Blueprint:
         if not isinstance(body, list):
             site, query = parse(body, services.sites.get, now_ms)
             answers = answered(site, [query])
-            whole = _answer(answers, answers.tables[0]) | explained([body], site, answers)
-            return _marked(whole, answers, site, [query], now_ms)
+            return _json(_answer(answers, answers.tables[0]) | explained([body], site, answers))
         site, queries = _queries(body, services, now_ms)
         answers = answered(site, queries)
-        parts = {"answers": [{"rows": rows} for rows in answers.tables]}
-        parts |= _fresh(answers) | explained(body, site, answers)
-        return _marked(parts, answers, site, queries, now_ms)
+        whole = {"answers": [{"rows": rows} for rows in answers.tables]}
+        return _json(whole | _fresh(answers) | explained(body, site, answers))
 
     @api.get(PATH)
     def get() -> Response:
         """The same with parameters: lists are comma-separated, `date_range` is a name or `from,to`."""
         now_ms = services.now_ms()
         site, query = parse(_parameters(request.args), services.sites.get, now_ms)
+        asked = caching.Asked(request, query.span.bounds_ms(site.timezone)[1], now_ms, SALT)
+        unchanged = asked.unchanged(lambda: services.answerer.stamp(site, [query]))
+        if unchanged is not None:
+            return unchanged
         answers = answered(site, [query])
-        return _marked(_answer(answers, answers.tables[0]), answers, site, [query], now_ms)
+        answer = _json(_answer(answers, answers.tables[0]))
+        answer.headers[VERSION] = caching.name(answers, SALT)
+        return asked.answer(answer, answers)
 
     return api
 
@@ -89,7 +95,7 @@ def _parameters(args: MultiDict[str, str]) -> dict[str, Any]:
         body["date_range"] = given.split(",") if "," in given else given
     if "limit" in args:
         body["limit"] = int(args["limit"]) if args["limit"].isdigit() else args["limit"]
-    unknown = sorted(set(args) - {*_TEXTS, *_LISTS, "date_range", "limit"})
+    unknown = sorted(set(args) - {*_TEXTS, *_LISTS, "date_range", "limit", caching.NAMED})
     if unknown:
         raise InvalidInput(f"no parameter {unknown[0]!r}; filters need a POST", field=unknown[0])
     return body
@@ -112,13 +118,7 @@ def _moment(ms: int | None) -> str | None:
     return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _marked(
-    body: dict[str, Any], answers: Answers, site: Site, queries: list[Query], now_ms: int
-) -> Response:
-    response = Response(orjson.dumps(body), content_type="application/json")
-    if request.method == "POST":
-        response.headers["Cache-Control"] = "no-store"
-        return response
-    end_ms = max(query.span.bounds_ms(site.timezone)[1] for query in queries)
-    settled = caching.is_settled(answers, end_ms, now_ms)
-    return caching.mark(response, request, answers, settled=settled, salt="api")
+def _json(body: dict[str, Any]) -> Response:
+    return Response(
+        orjson.dumps(body), content_type="application/json", headers={"Cache-Control": "no-store"}
+    )

@@ -6,13 +6,14 @@ import hashlib
 from pathlib import Path
 from typing import Final
 
-from flask import Flask, Response, send_from_directory
+from flask import Flask, Response, request, send_from_directory
 
-from dashboard_svc import api, health, pages, problems, security
+from dashboard_svc import api, caching, health, pages, problems, security
 from dashboard_svc.services import Services
 
 STATIC: Final = Path(__file__).parent / "static"
 ASSET_KEPT_S: Final = 365 * 24 * 3600
+ASSET: Final = "asset"
 
 
 def create_app(services: Services) -> Flask:
@@ -23,12 +24,17 @@ def create_app(services: Services) -> Flask:
     app.jinja_env.globals["asset"] = lambda name: f"/static/{version}/{name}"
     app.register_blueprint(health.blueprint(services))
     app.register_blueprint(api.blueprint(services))
-    app.add_url_rule("/static/<version>/<path:name>", "asset", _asset)
+    app.add_url_rule("/static/<version>/<path:name>", ASSET, _asset)
     app.register_blueprint(pages.blueprint(services))
     problems.register(app)
     app.logger.disabled = True  # what goes wrong is logged by `problems`, structured
     app.after_request(security.secure)
+    app.after_request(_keep_personal)
     return app
+
+
+def _keep_personal(response: Response) -> Response:
+    return response if request.endpoint == ASSET else caching.keep_personal(request, response)
 
 
 def asset_version() -> str:

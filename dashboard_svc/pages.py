@@ -78,18 +78,23 @@ def blueprint(services: Services) -> Blueprint:
         shown_site = known(name)
         now_ms = services.now_ms()
         shown = asked_range(shown_site)
-        asked = report.questions(shown)
-        answers = services.answerer.answer_many(shown_site, asked.queries)
+        questions = report.questions(shown)
+        asked = _asked(shown_site, shown, now_ms, f"{shown.today}|{_menu(services)}")
+        unchanged = asked.unchanged(lambda: services.answerer.stamp(shown_site, questions.queries))
+        if unchanged is not None:
+            return unchanged
+        answers = services.answerer.answer_many(shown_site, questions.queries)
         answered = time.perf_counter()
-        made = report.build(shown_site, shown, asked, answers, args=request.args, now_ms=now_ms)
-        body = render_template("site.html", **_page(services, shown_site, shown, made, now_ms))
-        end_ms = shown.span.bounds_ms(shown_site.timezone)[1]
-        settled = caching.is_settled(answers, end_ms, now_ms)
+        made = report.build(shown_site, shown, questions, answers, args=request.args, now_ms=now_ms)
+        named: dict[str, str] = {}
+        if asked.is_settled(answers):
+            named = _named(shown_site, services.answerer.stamp(shown_site, [Query(shown.span)]))
+        body = render_template("site.html", **_page(services, shown_site, shown, made, named, now_ms))
         response = Response(body)
         done = time.perf_counter()
         response.headers["Server-Timing"] = _timing(query=answered - started, page=done - answered)
         services.metrics.histogram(QUERY_SECONDS).labels("page").observe(answered - started)
-        return caching.mark(response, request, answers, settled=settled, salt=_salt(shown))
+        return asked.answer(response, answers)
 
     @pages.get("/<name>/<dimension>")
     def full(name: str, dimension: str) -> AnyResponse:
@@ -99,8 +104,14 @@ def blueprint(services: Services) -> Blueprint:
             return redirect(url_for("pages.site", name=name))
         now_ms = services.now_ms()
         shown = asked_range(shown_site)
+        asked = _asked(shown_site, shown, now_ms)
         table = Query(shown.span, tab.metrics, tab.dimension, limit=report.FULL_ROWS_MAX)
-        answers = services.answerer.answer_many(shown_site, [table, Query(shown.span, report.TOTAL_METRICS)])
+        queries = [table, Query(shown.span, report.TOTAL_METRICS)]
+        unchanged = asked.unchanged(lambda: services.answerer.stamp(shown_site, queries))
+        if unchanged is not None:
+            return unchanged
+        answers = services.answerer.answer_many(shown_site, queries)
+        named = _named(shown_site, answers) if asked.is_settled(answers) else {}
         rows, total = answers.tables[0], report.first(answers.tables[1])
         fresh = Freshness(shown_site.timezone, now_ms, answers.published_until_ms, answers.live_as_of_ms)
         end_ms = shown.span.bounds_ms(shown_site.timezone)[1]
@@ -115,15 +126,20 @@ def blueprint(services: Services) -> Blueprint:
             most=report.FULL_ROWS_MAX,
             tip=fresh.sentence(str(total.get("origin", "published")), end_ms),
             link=_linker(shown.parameters()),
+            full=_linker(shown.parameters() | named),
         )
-        settled = caching.is_settled(answers, end_ms, now_ms)
-        return caching.mark(Response(body), request, answers, settled=settled, salt=_salt(shown))
+        return asked.answer(Response(body), answers)
 
     return pages
 
 
 def _page(
-    services: Services, site: Site, shown: ranges.Range, made: report.Report, now_ms: int
+    services: Services,
+    site: Site,
+    shown: ranges.Range,
+    made: report.Report,
+    named: dict[str, str],
+    now_ms: int,
 ) -> dict[str, Any]:
     """What the page's template needs besides the report."""
     kept = {name: request.args[name] for name in STATE if request.args.get(name)}
@@ -136,6 +152,7 @@ def _page(
         "choices": ranges.CHOICES,
         "kept": kept,
         "link": _linker(kept),
+        "full": _linker(shown.parameters() | named),
         "ranged": _linker({name: value for name, value in kept.items() if name not in ranges.PARAMETERS}),
         "now_ms": now_ms,
         "as_of": words.moment(now_ms, site.timezone, now_ms),
@@ -210,8 +227,23 @@ def _kin(tab: Tab) -> list[Tab]:
     return next((group for group in groups if tab in group), [tab])
 
 
-def _salt(shown: ranges.Range) -> str:
-    return f"{shown.today}|{current_app.config['asset_version']}"
+def _asked(site: Site, shown: ranges.Range, now_ms: int, more: str = "") -> caching.Asked:
+    end_ms = shown.span.bounds_ms(site.timezone)[1]
+    return caching.Asked(request, end_ms, now_ms, _salt(site) + more)
+
+
+def _salt(site: Site) -> str:
+    """What the pages show of a site besides numbers, and the build of the pages."""
+    return f"{site.domain}|{site.timezone}|{current_app.config['asset_version']}|"
+
+
+def _menu(services: Services) -> str:
+    return ",".join(sorted(site.domain for site in services.sites.all().values()))
+
+
+def _named(site: Site, made: caching.Made) -> dict[str, str]:
+    """The parameter with which full lists made of the same may be kept for ever."""
+    return {caching.NAMED: caching.name(made, _salt(site))}
 
 
 def _timing(**seconds: float) -> str:

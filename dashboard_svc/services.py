@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from dashboard_svc.sites import Sites
 from recount.metrics import Metrics
-from recount.querying.answers import Answers
+from recount.querying.answers import Answers, Stamp
 from recount.querying.query import Query
 from recount.store.catalog import Site
 
@@ -17,6 +17,8 @@ class Answering(Protocol):
     """Of `recount.querying.answers.Answerer`, what the views need."""
 
     def answer_many(self, site: Site, queries: Sequence[Query]) -> Answers: ...
+
+    def stamp(self, site: Site, queries: Sequence[Query]) -> Stamp: ...
 
     def extent(self, site: Site) -> tuple[str, str] | None: ...
 

@@ -36,20 +36,28 @@ LIVE_HOURS_MAX: Final = 6
 ROOT_KEPT_S: Final = 1.0
 
 
-@dataclass(frozen=True)
-class Answers:
+@dataclass(frozen=True, kw_only=True)
+class Stamp:
+    """What answers are made of: `version` changes when, and only when, their rows could.
+
+    Queries over the same span by the same steps have the same version.
+    """
+
+    version: str
+    published_until_ms: int | None
+    live_as_of_ms: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers(Stamp):
     """`tables[i]` answers query i.
 
     A row has the dimension's value under its name (or `at`, ms UTC, and `date` for a series), the metrics,
-    and `origin`: published, live, or mixed. `etag` changes when, and only when, the rows could. `used`: the
-    (period key, generation)s that were read.
+    and `origin`: published, live, or mixed. `used`: the (period key, generation)s that were read.
     """
 
     tables: list[list[Row]]
-    published_until_ms: int | None
-    live_as_of_ms: int | None
     notes: tuple[str, ...]
-    etag: str
     used: frozenset[tuple[str, str]] = frozenset()
 
 
@@ -92,12 +100,7 @@ class Answerer:
     def answer_many(self, site: Site, queries: Sequence[Query]) -> Answers:
         """Raises Unavailable where the tables do not answer."""
         now_ms = self._now_ms()
-        read = self._look(site, {query.span for query in queries}, now_ms)
-        made = {
-            (span, by_hour): plan(span, site.timezone, read.shown, by_hour=by_hour)
-            for span, by_hour in {(query.span, query.interval == "hour") for query in queries}
-        }
-        plans = {query: made[query.span, query.interval == "hour"] for query in queries}
+        read, plans = self._planned(site, queries, now_ms)
         self._fetch(read, plans.values())
         asked: dict[tuple[Plan, bool], list[Query]] = {}
         for query, one in plans.items():
@@ -116,8 +119,18 @@ class Answerer:
             published_until_ms=read.published_until_ms,
             live_as_of_ms=None if read.live is None else read.live.as_of_ms,
             notes=tuple(notes),
-            etag=_etag(site, queries, read),
             used=frozenset(read.used),
+            version=_version(read),
+        )
+
+    def stamp(self, site: Site, queries: Sequence[Query]) -> Stamp:
+        """What `answer_many` would be made of now, without reading any numbers. Raises Unavailable."""
+        read, plans = self._planned(site, queries, self._now_ms())
+        self._wanted(read, {period for one in plans.values() for period in (*one.numbers, *one.sets)})
+        return Stamp(
+            version=_version(read),
+            published_until_ms=read.published_until_ms,
+            live_as_of_ms=None if read.live is None else read.live.as_of_ms,
         )
 
     def extent(self, site: Site) -> tuple[str, str] | None:
@@ -158,6 +171,14 @@ class Answerer:
             root = self._manifests.current()
             self._root = (now, root)
         return root
+
+    def _planned(self, site: Site, queries: Sequence[Query], now_ms: int) -> tuple[_Read, dict[Query, Plan]]:
+        read = self._look(site, {query.span for query in queries}, now_ms)
+        made = {
+            (span, by_hour): plan(span, site.timezone, read.shown, by_hour=by_hour)
+            for span, by_hour in {(query.span, query.interval == "hour") for query in queries}
+        }
+        return read, {query: made[query.span, query.interval == "hour"] for query in queries}
 
     def _look(self, site: Site, spans: Iterable[Span], now_ms: int) -> _Read:
         root = self._current()
@@ -293,8 +314,8 @@ def _freshness(read: _Read, queries: Sequence[Query], now_ms: int) -> Iterable[s
         yield "The live service does not answer: numbers end where they are published."
 
 
-def _etag(site: Site, queries: Sequence[Query], read: _Read) -> str:
+def _version(read: _Read) -> str:
     """The generations used, and the moment of the live numbers."""
     live = None if read.live is None or not read.shown.live else read.live.as_of_ms
-    text = repr((site.id, site.rules_version, list(queries), sorted(read.used), live, read.open_until_ms))
+    text = repr((read.site.id, read.site.rules_version, sorted(read.used), live, read.open_until_ms))
     return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()

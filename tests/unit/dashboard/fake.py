@@ -14,7 +14,7 @@ from dashboard_svc.sites import Sites
 from recount.errors import Unavailable
 from recount.metrics import Metrics
 from recount.periods import HOUR_MS, day_span_ms
-from recount.querying.answers import Answers
+from recount.querying.answers import Answers, Stamp
 from recount.querying.measures import Row
 from recount.querying.query import Query
 from recount.store.catalog import Catalog, Site
@@ -48,7 +48,7 @@ ACTIONS: Final = ("event", "goal", "outbound", "download")
 @dataclass
 class FakeAnswerer:
     """Numbers until an hour ago are published; `live` says whether the live service answers, `away` whether
-    the tables do not, `has_data` whether the site has any numbers."""
+    the tables do not, `has_data` whether the site has any numbers; a correction changes `version`."""
 
     now_ms: int = NOW_MS
     live: bool = True
@@ -56,6 +56,7 @@ class FakeAnswerer:
     has_data: bool = True
     asked: list[Query] = field(default_factory=list)
     calls: int = 0
+    version: str = "first"
 
     @property
     def published_until_ms(self) -> int:
@@ -76,7 +77,15 @@ class FakeAnswerer:
             live_as_of_ms=self.now_ms - 800 if reaches and self.live else None,
             notes=("Visitors of several days are the sum of daily visitors.",),
             used=frozenset({("day/2026-11-22", "g1")}),
-            etag=xxhash.xxh3_64_hexdigest(repr(queries).encode()),
+            version=self.version,
+        )
+
+    def stamp(self, site: Site, queries: Sequence[Query]) -> Stamp:
+        reaches = max(query.span.bounds_ms(site.timezone)[1] for query in queries) > self.published_until_ms
+        return Stamp(
+            version=self.version,
+            published_until_ms=self.published_until_ms,
+            live_as_of_ms=self.now_ms - 800 if reaches and self.live else None,
         )
 
     def _table(self, site: Site, query: Query) -> list[Row]:

@@ -35,6 +35,19 @@ def test_parameters_do_as_well(client: FlaskClient) -> None:
     assert client.get(path, headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304
 
 
+def test_an_answer_may_be_kept_for_ever_by_its_version(client: FlaskClient, answerer: FakeAnswerer) -> None:
+    path = f"{PATH}?site=demo&date_range=2026-11-10,2026-11-12&limit=2"
+    version = client.get(path).headers["Recount-Version"]
+    kept = client.get(f"{path}&g={version}")
+    assert kept.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    answerer.version = "corrected"
+    stale = client.get(f"{path}&g={version}")
+    assert (stale.status_code, stale.headers["Cache-Control"]) == (302, "no-store")
+    present = client.get(path).headers["Recount-Version"]
+    assert stale.headers["Location"] == f"{path}&g={present}"
+    assert client.get(stale.headers["Location"]).headers["Cache-Control"] == kept.headers["Cache-Control"]
+
+
 def test_several_queries_are_one_look_at_the_store(client: FlaskClient, answerer: FakeAnswerer) -> None:
     body = client.post(PATH, json=[PAGES, {"site": "demo", "interval": "day"}]).get_json()
     assert [len(part["rows"]) for part in body["answers"]] == [2, 7]

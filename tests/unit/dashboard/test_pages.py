@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 
 import pytest
 from flask.testing import FlaskClient
@@ -110,23 +111,68 @@ def test_live_numbers_are_kept_by_nobody(client: FlaskClient) -> None:
     assert "ETag" not in answer.headers
 
 
-def test_settled_numbers_are_kept_and_asked_for_by_etag(client: FlaskClient) -> None:
-    answer = client.get(SETTLED)
-    assert answer.headers["Cache-Control"] == "public, max-age=60, s-maxage=600"
-    again = client.get(SETTLED, headers={"If-None-Match": answer.headers["ETag"]})
-    assert again.status_code == 304
-    assert not again.data
-    other = client.get(SETTLED + "&metric=visits", headers={"If-None-Match": answer.headers["ETag"]})
-    assert other.status_code == 200
-
-
-def test_numbers_that_may_still_come_are_asked_for_each_time(
+def test_settled_numbers_are_kept_for_a_moment_and_asked_for_by_etag(
     client: FlaskClient, answerer: FakeAnswerer
 ) -> None:
+    answer = client.get(SETTLED)
+    assert answer.headers["Cache-Control"] == "public, max-age=0, s-maxage=2"
+    asking = {"If-None-Match": answer.headers["ETag"]}
+    calls = answerer.calls
+    again = client.get(SETTLED, headers=asking)
+    assert again.status_code == 304
+    assert not again.data
+    assert again.headers["Cache-Control"] == "public, max-age=0, s-maxage=2"
+    assert answerer.calls == calls  # no number was read for it
+    assert client.get(SETTLED + "&metric=visits", headers=asking).status_code == 200
+    answerer.version = "corrected"
+    assert client.get(SETTLED, headers=asking).status_code == 200
+
+
+def test_numbers_that_may_still_come_are_kept_by_nobody(client: FlaskClient, answerer: FakeAnswerer) -> None:
     answerer.live = False
-    answer = client.get("/demo?period=today")
-    assert answer.headers["Cache-Control"] == "no-cache"
-    assert answer.headers["ETag"]
+    assert client.get("/demo?period=today").headers["Cache-Control"] == "no-store"
+
+
+def lists_of(page: str) -> list[str]:
+    return [unescape(link) for link in re.findall(r'data-dialog href="([^"]+)"', page)]
+
+
+def test_full_lists_of_settled_ranges_are_kept_for_ever_by_the_name_of_their_numbers(
+    client: FlaskClient, answerer: FakeAnswerer
+) -> None:
+    links = lists_of(client.get(SETTLED).text)
+    for link in (links[0], lists_of(client.get(links[0]).text)[1]):
+        answer = client.get(link)
+        assert answer.status_code == 200
+        assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    answerer.version = "corrected"
+    stale = client.get(links[0])
+    assert (stale.status_code, stale.headers["Cache-Control"]) == (302, "no-store")
+    fresh = client.get(stale.headers["Location"])
+    assert "immutable" in fresh.headers["Cache-Control"]
+    assert fresh.request.path == client.get(links[0], follow_redirects=True).request.path
+    assert lists_of(client.get(SETTLED).text)[0] == stale.headers["Location"]
+
+
+def test_running_ranges_have_no_such_name(client: FlaskClient) -> None:
+    links = lists_of(client.get("/demo?period=today").text)
+    assert links
+    assert not [link for link in links if "g=" in link]
+    answer = client.get(links[0] + "&g=of-yesterday")
+    assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-store")
+
+
+@pytest.mark.parametrize("with_cookie", [True, False])
+def test_who_says_who_they_are_gets_answers_of_their_own(client: FlaskClient, with_cookie: bool) -> None:
+    listed = lists_of(client.get(SETTLED).text)[0]
+    credential = {} if with_cookie else {"Authorization": "Bearer t"}
+    if with_cookie:
+        client.set_cookie("session", "mine")
+    for path in (SETTLED, listed):
+        assert client.get(path, headers=credential).headers["Cache-Control"] == "private, no-store"
+    asset = re.search(r"/static/[^\"]+app\.css", client.get("/demo").text)
+    assert asset is not None
+    assert "immutable" in client.get(asset[0], headers=credential).headers["Cache-Control"]
 
 
 def test_a_full_list_has_every_metric(client: FlaskClient) -> None:

@@ -33,7 +33,7 @@ def with_tables(**tables: list[dict[str, Any]]) -> report.Report:
     shown = ranges.parse(args, zone="UTC", now_ms=NOW_MS)
     asked = report.questions(shown)
     found = [tables.get(name.replace(" ", "_"), []) for name in asked.names]
-    answers = Answers(found, NOW_MS, None, (), "x")
+    answers = Answers(tables=found, published_until_ms=NOW_MS, live_as_of_ms=None, notes=(), version="x")
     return report.build(SITE, shown, asked, answers, args=args, now_ms=NOW_MS)
 
 

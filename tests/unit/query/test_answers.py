@@ -243,18 +243,33 @@ def test_all_queries_of_a_page_see_one_root(press: Press) -> None:
     assert sum(row["pageviews"] for row in answers.tables[1]) == answers.tables[0][0]["pageviews"]
 
 
-def test_a_publication_that_did_not_touch_the_site_keeps_its_etag(tmp_path: Path) -> None:
+def test_a_publication_that_did_not_touch_the_site_keeps_its_version(tmp_path: Path) -> None:
     press = Press(tmp_path, slots=1)
     ask = Answerer(press.manifests, press.segments, site_slots=1, root_kept_s=0, now_ms=lambda: NOW)
     query = Query(Span("2026-10-01", "2026-10-31"))
     press.publish({HOURS[0]: of(HOURS[0], "utc", "auckland")})
-    first = {site: ask.answer(SITES[site], query).etag for site in ("utc", "auckland")}
+    first = {site: ask.answer(SITES[site], query).version for site in ("utc", "auckland")}
     assert first["utc"] != first["auckland"]
     press.publish({HOURS[1]: of(HOURS[1], "auckland")})
-    second = {site: ask.answer(SITES[site], query).etag for site in ("utc", "auckland")}
+    second = {site: ask.answer(SITES[site], query).version for site in ("utc", "auckland")}
     assert second["utc"] == first["utc"]
     assert second["auckland"] != first["auckland"]
-    assert ask.answer(SITES["utc"], Query(query.span, ("visits",))).etag != first["utc"]
+    assert ask.answer(SITES["utc"], Query(query.span, ("visits",), "page")).version == first["utc"]
+    assert ask.answer(SITES["utc"], Query(Span("2026-10-30", "2026-10-31"))).version != first["utc"]
+
+
+@pytest.mark.parametrize("site", sorted(SITES))
+def test_a_stamp_has_the_version_of_the_answer(press: Press, site: str) -> None:
+    ask = answerer(press)
+    for query in (
+        Query(WHOLE),
+        Query(WHOLE, interval="hour"),
+        Query(WHOLE, dimension="page"),
+        Query(Span("2026-11-01", "2026-11-01", hour_start_ms("2026-11-01T10"))),
+    ):
+        made = ask.answer(SITES[site], query)
+        stamp = ask.stamp(SITES[site], [query])
+        assert (stamp.version, stamp.published_until_ms) == (made.version, made.published_until_ms)
 
 
 def test_values_that_were_folded_are_announced(tmp_path: Path) -> None:
