@@ -6,6 +6,7 @@ import os
 import socket
 import time
 from functools import partial
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -41,7 +42,7 @@ def main() -> None:
         Bridge(create_app(services)),
         Streams(directory, services.metrics),
         lambda name: services.sites.get(name) is not None,
-        host=settings.host,
+        names=frozenset({settings.host, urlsplit(settings.public_url).hostname or settings.host}),
     )
     own = Instance(SERVICE, f"{socket.gethostname()}-{os.getpid()}", settings.host, settings.dashboard_port)
     with Presence(directory, lambda: own) as presence:
@@ -77,9 +78,9 @@ def wire(settings: Settings, tables: Tables, directory: Directory) -> Services:
 
 
 def _front_url(settings: Settings, directory: Directory) -> str:
-    """Where the pages of a site find the tracker."""
-    if settings.front_url:
-        return settings.front_url
+    """Where the pages of a site find the tracker: the front, or an ingest while there is none yet."""
+    if settings.front_url or directory.instances("traefik"):
+        return settings.public_url
     doors = directory.instances("ingest")
     return doors[0].url if doors else f"http://{settings.host}:{settings.ingest_port}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from flask import Response
@@ -31,11 +32,11 @@ HEADERS: Final = (
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
-def is_own_name(host: str, own: str) -> bool:
+def is_own_name(host: str, own: Collection[str]) -> bool:
     """Whether a Host header names this dashboard: without sign-in, a page elsewhere whose name was made to
-    point here (DNS rebinding) must not read it. `own` is the address that it listens on."""
+    point here (DNS rebinding) must not read it. `own`: where it listens, and the name of the front."""
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
-    return name.lower() in LOOPBACK or name == own
+    return name.lower() in LOOPBACK or name.lower() in own
 
 
 def secure(response: Response) -> Response:

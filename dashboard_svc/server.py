@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Collection
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -35,9 +35,10 @@ class Front:
     """The RSGI application: `/<site>/live` is a stream, everything else goes to Flask."""
 
     def __init__(
-        self, bridge: Bridge, streams: Streams, is_site: Callable[[str], bool], *, host: str
+        self, bridge: Bridge, streams: Streams, is_site: Callable[[str], bool], *, names: Collection[str]
     ) -> None:
-        self._host = host
+        """`names`: the hosts under which the dashboard is asked for, besides those of loopback."""
+        self._names = names
         self._bridge = bridge
         self._streams = streams
         self._is_site = is_site
@@ -55,7 +56,7 @@ class Front:
         self._loop.call_soon_threadsafe(self._closing.set_result, None)
 
     async def __rsgi__(self, scope: Scope, protocol: Any) -> None:
-        if not is_own_name(scope.headers.get("host", ""), self._host):
+        if not is_own_name(scope.headers.get("host", ""), self._names):
             _send(protocol, plain(421, "Not a name of this dashboard.\n", list(HEADERS)))
             return
         stream = _STREAM.fullmatch(scope.path) if scope.method == "GET" else None

@@ -37,7 +37,7 @@ class Settings:
     shipper_port: int = 8070
     store_batches_port: int = 8071
     publish_metrics_port: int = 8072
-    front_url: str = ""  # what visitors' browsers reach; empty: the first ingest instance
+    front_url: str = ""  # what visitors' browsers reach; empty: the front on this machine
 
     front_port: int = 8000  # HAProxy, the one address of a deployment
     front_admin_port: int = 8404  # its statistics and metrics
@@ -119,6 +119,12 @@ class Settings:
     @property
     def dagster_page(self) -> str:
         return self.dagster_url.rstrip("/") or f"http://{self.host}:{self.dagster_port}"
+
+    @property
+    def public_url(self) -> str:
+        """Where the front door is reached."""
+        scheme = "https" if self.front_certificate else "http"
+        return self.front_url or f"{scheme}://{self.host}:{self.front_port}"
 
     @property
     def spool_root(self) -> Path:

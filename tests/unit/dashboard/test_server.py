@@ -47,7 +47,7 @@ class FakeProtocol(Sent):
 
 def ask(path: str, host: str = "127.0.0.1:8280", *, site_is: Any = lambda _: True) -> FakeProtocol:
     async def asked() -> FakeProtocol:
-        front = Front(Bridge(echo), Streams(FakeDirectory(), Metrics()), site_is, host="127.0.0.1")
+        front = Front(Bridge(echo), Streams(FakeDirectory(), Metrics()), site_is, names={"127.0.0.1"})
         front.__rsgi_init__(asyncio.get_running_loop())
         protocol = FakeProtocol()
         await front.__rsgi__(FakeScope(path=path, headers=Headers([("host", host)])), protocol)
@@ -76,10 +76,10 @@ def test_other_names_are_turned_away(host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["127.0.0.1:8280", "localhost:8280", "LOCALHOST", "[::1]:8280", "10.0.0.7:1"]
+    "host", ["127.0.0.1:8280", "localhost:8280", "LOCALHOST", "[::1]:8280", "10.0.0.7:1", "Stats.example.com"]
 )
 def test_own_names(host: str) -> None:
-    assert is_own_name(host, "10.0.0.7")
+    assert is_own_name(host, {"10.0.0.7", "stats.example.com"})
 
 
 def test_streams_are_refused_in_words() -> None:
