@@ -14,6 +14,7 @@ from typing import Final
 import click
 import httpx
 
+from deploy.local.front import collecting_url, dagster_url, reading_url
 from deploy.local.layout import local_settings
 from recount.discovery import open_directory
 from recount.errors import SetupError
@@ -37,13 +38,13 @@ class CliContext:
 
     def front_url(self) -> str:
         """Where visitors' browsers send events."""
-        return self.settings.front_url or f"http://{self.settings.host}:{self.settings.ingest_port}"
+        return collecting_url(self.settings)
 
     def dashboard_url(self) -> str:
-        return f"http://{self.settings.host}:{self.settings.dashboard_port}"
+        return reading_url(self.settings)
 
     def dagster_url(self) -> str:
-        return f"http://{self.settings.host}:{self.settings.dagster_port}"
+        return dagster_url(self.settings)
 
     def live_url(self) -> str:
         """A live instance; raises SetupError where none runs."""

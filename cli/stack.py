@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from deploy.local.front import DAGSTER_PREFIX, reading_url
 from deploy.local.health import Health
 from deploy.local.layout import (
     SCALABLE,
@@ -26,18 +27,22 @@ from deploy.local.layout import (
     load_manifest,
     settings_here,
 )
+from deploy.local.operator import password_file
 from deploy.local.status import Status, as_json, snippet, take, urls
 from deploy.local.up import Stack, refuse_other_settings, running_manifest
+from edge.front import OPERATOR
 from recount.errors import Conflict, InvalidInput
 
 ALL_PARTS: Final = (
     *("kafka", "dynamodb", "cloudwatch", "consul", "ingest", "shipper", "live", "store_batches"),
-    *("publish_metrics", "dashboard", "autoscaler", "dagster-code", "dagster-webserver", "dagster-daemon"),
+    *("publish_metrics", "dashboard", "autoscaler", "traefik", "haproxy"),
+    *("dagster-code", "dagster-webserver", "dagster-daemon"),
 )
 LOG_LINES_SHOWN: Final = 20
 LATER: Final = {
     "consul": "{why}. Until it is there, every part is reached on its own port and the front door stays"
-    " closed; `./recount status` shows how far it is."
+    " closed; `./recount status` shows how far it is.",
+    "haproxy": "the front door opens by itself when Consul is there.",
 }
 
 
@@ -247,8 +252,14 @@ def _print_places(console: Console, manifest: Manifest, only: Sequence[str]) -> 
         for name in (name for name in only if name in places):
             console.print(f"{name:<16}{places[name]}", highlight=False)
         return
-    console.print(f"Dashboard   {places['dashboard']}/demo", highlight=False)
+    console.print(f"Dashboard   {reading_url(settings)}/demo", highlight=False)
     console.print(f"Dagster     {places['dagster']}", highlight=False)
+    console.print(
+        f"            through the front: {DAGSTER_PREFIX}, user {OPERATOR}, password in"
+        f" {password_file(settings.state)}",
+        highlight=False,
+        soft_wrap=True,
+    )
     console.print("Put this into a page to count its visits for the site demo:", highlight=False)
     console.print(f"  {snippet(settings, 'demo')}", highlight=False, markup=False, soft_wrap=True)
     console.print("Or send believable traffic: ./recount demo", highlight=False)

@@ -12,7 +12,9 @@ import httpx
 
 from deploy.local import consul_build
 from deploy.local.control import Running
+from deploy.local.front import dagster_url
 from deploy.local.parts import Part, Probe
+from edge.front import LOOPBACK
 from recount.settings import Settings
 
 TIMEOUT_S: Final = 5.0
@@ -103,9 +105,9 @@ def _ready(settings: Settings, port: int) -> None:
         raise Unhealthy(f"port {port}: /readyz says {answer.status_code} {answer.text.strip()[:200]}")
 
 
-def _webserver(settings: Settings, port: int) -> None:
+def _webserver(settings: Settings, _port: int) -> None:
     """Healthy once it has loaded our definitions; a location that failed to load is not an answer."""
-    entries = _graphql(settings, port, LOCATIONS_QUERY)["workspaceOrError"].get("locationEntries", [])
+    entries = _graphql(settings, LOCATIONS_QUERY)["workspaceOrError"].get("locationEntries", [])
     if not entries or any(entry["loadStatus"] != "LOADED" for entry in entries):
         raise Unhealthy("loading the definitions")
     errors = [e["locationOrLoadError"].get("message", "") for e in entries]
@@ -116,16 +118,15 @@ def _webserver(settings: Settings, port: int) -> None:
 
 
 def _daemon(settings: Settings, _port: int) -> None:
-    answer = _graphql(settings, settings.dagster_port, DAEMON_QUERY)
+    answer = _graphql(settings, DAEMON_QUERY)
     states = answer["instance"]["daemonHealth"]["allDaemonStatuses"]
     silent = [s["daemonType"].lower() for s in states if s["required"] and not s["healthy"]]
     if silent:
         raise Unhealthy(f"no heartbeat of {', '.join(silent)}")
 
 
-def _graphql(settings: Settings, port: int, query: str) -> Any:
-    url = f"http://{settings.host}:{port}/graphql"
-    answer = _client().post(url, json={"query": query})
+def _graphql(settings: Settings, query: str) -> Any:
+    answer = _client().post(f"{dagster_url(settings)}/graphql", json={"query": query})
     if answer.status_code != httpx.codes.OK:
         raise Unhealthy(f"the webserver answers {answer.status_code}")
     found = answer.json()
@@ -172,6 +173,22 @@ def _consul(settings: Settings, port: int) -> None:
         raise Unhealthy("no leader yet")
 
 
+def _traefik(settings: Settings, port: int) -> None:
+    admin = settings.traefik_admin_port + port - settings.traefik_port
+    answer = _client().get(f"http://{LOOPBACK}:{admin}/ping")
+    if answer.status_code != httpx.codes.OK:
+        raise Unhealthy(f"port {port}: /ping says {answer.status_code}")
+
+
+def _haproxy(settings: Settings, port: int) -> None:
+    """Healthy once it knows a Traefik, which it can only find through Consul."""
+    scheme = "https" if settings.front_certificate else "http"
+    answer = _client().get(f"{scheme}://{settings.host}:{port}/healthz")
+    if answer.status_code != httpx.codes.OK:
+        kind = Joining if consul_build.find() is None else Unhealthy
+        raise kind("it knows no Traefik yet")
+
+
 def _anybody(settings: Settings, service: str) -> str:
     """A signature that the local stand-ins take; a real client costs more than the start it waits for."""
     scope = f"local/20260101/{settings.aws_region}/{service}/aws4_request"
@@ -203,6 +220,8 @@ PROBES: Final[Mapping[Probe, Callable[[Settings, int], None]]] = {
     Probe.DYNAMODB: _dynamodb,
     Probe.CLOUDWATCH: _cloudwatch,
     Probe.CONSUL: _consul,
+    Probe.TRAEFIK: _traefik,
+    Probe.HAPROXY: _haproxy,
     Probe.READY: _ready,
     Probe.GRPC: ask_code_server,
     Probe.DAGSTER_WEB: _webserver,

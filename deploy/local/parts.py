@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Final
 
 from deploy.local import cloudwatch, consul, dynamodb, kafka
+from deploy.local.front import DAGSTER_PREFIX
 from deploy.local.layout import ROOT
 from recount.settings import Settings
 
@@ -20,6 +21,8 @@ class Probe(Enum):
     DYNAMODB = "ListTables"
     CLOUDWATCH = "DescribeAlarms"
     CONSUL = "leader"
+    TRAEFIK = "/ping"
+    HAPROXY = "/healthz"
     READY = "/readyz"
     GRPC = "grpc health"
     DAGSTER_WEB = "/server_info"
@@ -76,7 +79,12 @@ def code_port(settings: Settings) -> int:
 
 def all_parts(settings: Settings, instances: Mapping[str, int]) -> list[Part]:
     """Every part, in the order in which they start."""
-    return [*_storage(settings), *_services(settings, instances), *_dagster(settings)]
+    return [
+        *_storage(settings),
+        *_services(settings, instances),
+        *_front(settings, instances),
+        *_dagster(settings),
+    ]
 
 
 def _storage(settings: Settings) -> list[Part]:
@@ -141,9 +149,36 @@ def _services(settings: Settings, instances: Mapping[str, int]) -> list[Part]:
     ]
 
 
+def _front(settings: Settings, instances: Mapping[str, int]) -> list[Part]:
+    traefiks = instances.get("traefik", 1)
+    return [
+        Part(
+            name="traefik",
+            module=("deploy.local.traefik", str(settings.traefik_port)),
+            probe=Probe.TRAEFIK,
+            port=settings.traefik_port,
+            port_setting="RECOUNT_TRAEFIK_PORT",
+            more_ports=tuple(settings.traefik_admin_port + i for i in range(traefiks)),
+            instances=traefiks,
+            scalable=True,
+            after=("consul",),
+        ),
+        Part(
+            name="haproxy",
+            module=("deploy.local.haproxy",),
+            probe=Probe.HAPROXY,
+            port=settings.front_port,
+            port_setting="RECOUNT_FRONT_PORT",
+            more_ports=(settings.front_admin_port,),
+            after=("traefik",),
+        ),
+    ]
+
+
 def _dagster(settings: Settings) -> list[Part]:
     workspace = ("-w", str(ROOT / "workspace.yaml"))
     code, web = str(code_port(settings)), str(settings.dagster_port)
+    prefix = ("--path-prefix", DAGSTER_PREFIX)  # as the front has it
     return [
         Part(
             name="dagster-code",
@@ -158,7 +193,7 @@ def _dagster(settings: Settings) -> list[Part]:
         ),
         Part(
             name="dagster-webserver",
-            module=("deploy.local.dagster", "webserver", "-h", settings.host, "-p", web, *workspace),
+            module=("deploy.local.dagster", "webserver", "-h", settings.host, "-p", web, *workspace, *prefix),
             beside=("dagster-code",),
             probe=Probe.DAGSTER_WEB,
             port=settings.dagster_port,

@@ -10,8 +10,10 @@ import psutil
 
 from deploy.local import health
 from deploy.local.control import Control, NotRunning, Running
+from deploy.local.front import collecting_url, dagster_url
 from deploy.local.layout import Layout, Manifest
 from deploy.local.parts import Part, all_parts
+from edge.front import LOOPBACK
 from recount.errors import RecountError
 from recount.settings import Settings
 
@@ -58,15 +60,17 @@ def urls(settings: Settings) -> dict[str, str]:
         return f"http://{settings.host}:{port}"
 
     return {
-        "front": settings.front_url or http(settings.ingest_port),
+        "front": collecting_url(settings),
         "ingest": http(settings.ingest_port),
         "live": http(settings.live_port),
         "dashboard": http(settings.dashboard_port),
-        "dagster": http(settings.dagster_port),
+        "dagster": dagster_url(settings),
         "kafka": settings.kafka,
         "dynamodb": settings.dynamodb,
         "cloudwatch": settings.cloudwatch,
         "consul": settings.consul,
+        "traefik": f"http://{LOOPBACK}:{settings.traefik_admin_port}/dashboard/",
+        "haproxy": f"http://{LOOPBACK}:{settings.front_admin_port}",
         "shipper": http(settings.shipper_port),
         "autoscaler": http(settings.autoscaler_port),
         "store_batches": http(settings.store_batches_port),
@@ -76,8 +80,7 @@ def urls(settings: Settings) -> dict[str, str]:
 
 def snippet(settings: Settings, site: str) -> str:
     """What goes into a page of the site."""
-    source = urls(settings)["front"]
-    return f'<script defer data-site="{site}" src="{source}/recount.js"></script>'
+    return f'<script defer data-site="{site}" src="{collecting_url(settings)}/recount.js"></script>'
 
 
 def consumer_lag(settings: Settings) -> dict[str, int]:

@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, KafkaException
 
 from edge.autoscale.decide import Observation
 from edge.autoscale.rates import CounterRates, requests_of
+from edge.front import LOOPBACK
 from recount import kafka
 from recount.discovery import Directory, Instance
 from recount.errors import Unavailable
@@ -64,7 +65,7 @@ class TraefikRequests:
         """Requests per second, or why they are not known."""
         port = self._settings.traefik_admin_port + traefik.port - self._settings.traefik_port
         try:
-            answer = self._client.get(f"http://{traefik.host}:{port}/metrics").raise_for_status()
+            answer = self._client.get(f"http://{LOOPBACK}:{port}/metrics").raise_for_status()
             counts = requests_of(answer.text, self._service)
         except (httpx.HTTPError, ValueError) as error:
             return f"does not say its metrics ({type(error).__name__})"

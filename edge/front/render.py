@@ -12,13 +12,11 @@ from urllib.parse import urlsplit
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from edge.client import REQUEST_HEADER
+from edge.front import LOOPBACK, OPERATOR
 from edge.imports import IMPORT_BODY_MAX_BYTES
 from recount.errors import SetupError
 from recount.event import BODY_BATCH_MAX_BYTES
 from recount.settings import Settings
-
-LOOPBACK: Final = "127.0.0.1"
-OPERATOR: Final = "operator"
 
 FILES_MAX: Final = 20_000  # two a connection, or as many as the system allows
 STOP_WITHIN_S: Final = 5

@@ -18,7 +18,6 @@ from recount.errors import InvalidInput, Unavailable
 # Whose /readyz Consul asks; and which of them the front may route to, as their tags tell it.
 CHECKED: Final = frozenset({"ingest", "live", "dashboard"})
 FRONTED: Final = frozenset({"ingest", "dashboard"})
-FRONT_TAGS: Final = ("traefik.enable=true",)
 
 TIMEOUT_S: Final = 2.0
 FRESH_S: Final = 1.0  # an answer this old will do, so that busy callers ask Consul once a second
@@ -146,7 +145,7 @@ class ConsulDirectory:
             "Address": instance.host,
             "Port": instance.port,
             "Meta": instance.meta,
-            "Tags": list(FRONT_TAGS) if instance.service in FRONTED else [],
+            "Tags": _front_tags(instance.service) if instance.service in FRONTED else [],
             "Checks": checks,
         }
 
@@ -163,6 +162,21 @@ class ConsulDirectory:
         if not answer.is_success and answer.status_code not in accept:
             raise Unavailable("consul", f"{path} answers {answer.status_code} {answer.text.strip()[:200]}")
         return answer
+
+
+def _front_tags(service: str) -> list[str]:
+    """What Traefik reads: that it may route here, and to ask each instance itself whether it is well.
+
+    Its own question counts where Consul is away.
+    """
+    balancer = f"traefik.http.services.{service}.loadbalancer"
+    return [
+        "traefik.enable=true",
+        f"{balancer}.healthcheck.path=/readyz",
+        f"{balancer}.healthcheck.interval={READY_EVERY}",
+        f"{balancer}.healthcheck.timeout={READY_WITHIN}",
+        f"{balancer}.serverstransport=service@file",
+    ]
 
 
 def _key(instance: Instance) -> str:

