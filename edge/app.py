@@ -12,9 +12,10 @@ from edge import answers, tracker
 from edge.bodies import Bodies
 from edge.client import bearer_token
 from edge.door import Door
-from edge.imports import IMPORT_BODY_MAX_BYTES, Importer
+from edge.imports import Importer
 from edge.spool_format import oldest_unshipped_ms, read_progress, waiting_bytes
 from recount.errors import Refused, Unavailable
+from recount.limits import BODY_IMPORT_MAX_BYTES
 from recount.metrics import Metrics
 
 SCRIPT_MAX_AGE_S: Final = 3600
@@ -50,7 +51,7 @@ def _add_import(app: Flask, importer: Importer, bodies: Bodies) -> None:
 
     @app.post("/v1/import")
     def take() -> Response:
-        answer = importer.take(token(), bodies.read(request.environ, IMPORT_BODY_MAX_BYTES))
+        answer = importer.take(token(), bodies.read(request.environ, BODY_IMPORT_MAX_BYTES))
         return _response(*answers.batch(answer))
 
     @app.post("/v1/import/<import_id>/close")

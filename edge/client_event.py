@@ -10,7 +10,6 @@ from recount.columns import TIME_MAX_MS
 from recount.errors import Refused
 from recount.event import (
     BATCH_MAX_EVENTS,
-    BODY_SINGLE_MAX_BYTES,
     ENGAGED_MAX_MS,
     ID_MAX_CHARS,
     LANG_MAX_CHARS,
@@ -22,6 +21,7 @@ from recount.event import (
     UA_MAX_CHARS,
     Kind,
 )
+from recount.limits import BODY_SINGLE_MAX_BYTES
 from recount.reasons import Reason
 
 WHOLE_MAX: Final = 2**53 - 1  # beyond it, JSON readers disagree about a number

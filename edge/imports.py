@@ -31,7 +31,6 @@ from recount.store.catalog import token_digest
 from recount.store.salts import Salts
 
 IMPORT_MAX_EVENTS: Final = 5_000
-IMPORT_BODY_MAX_BYTES: Final = 8 * 1024 * 1024
 DELIVERY_TIMEOUT_S: Final = 10.0
 POLL_S: Final = 0.1
 KEYS_IDLE_S: Final = 900.0

@@ -17,7 +17,8 @@ from edge.policy import Asked
 from edge.server import WsgiApp
 from edge.tally import Histogram
 from recount.errors import Refused, Unavailable
-from recount.event import BODY_BATCH_MAX_BYTES, SourceKind
+from recount.event import SourceKind
+from recount.limits import BODY_BATCH_MAX_BYTES
 from recount.reasons import Reason
 
 Environ = dict[str, Any]

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -19,11 +18,12 @@ def run(
     env: Mapping[str, str] | None = None,
     stop_with: signal.Signals = signal.SIGTERM,
     is_up: Callable[[], bool] = lambda: True,
-    while_up: AbstractContextManager[object] | None = None,
+    on_up: Callable[[], object] = lambda: None,
+    before_stop: Callable[[], object] = lambda: None,
 ) -> int:
     """The exit code of the program, which runs until it ends or SIGTERM or SIGINT comes.
 
-    `while_up` is entered once `is_up()`, and left before the program is told to stop.
+    `on_up` is called once `is_up()`, and then `before_stop` before the program is told to stop.
     """
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -31,8 +31,10 @@ def run(
     child = subprocess.Popen(command, env=env)
     try:
         if _until(is_up, child, stopping):
-            with while_up or nullcontext():
-                _until(lambda: False, child, stopping)
+            on_up()
+            _until(lambda: False, child, stopping)
+            if stopping.is_set():
+                before_stop()
     finally:
         if child.poll() is None:
             child.send_signal(stop_with)

@@ -70,10 +70,14 @@ def main() -> int:
     folder = state / "traefik" / str(settings.traefik_port)
     config = write_config(settings, folder, operator_password(state))
     own = Instance("traefik", f"traefik-{settings.traefik_port}", settings.host, settings.traefik_port)
+    presence = Presence(open_directory(settings), lambda: own)
+    # Whose Traefik dies stays in the directory: its successor is at the same address in a moment, and HAProxy
+    # knows by its own checks when.
     return child.run(
         [find_traefik(), f"--configFile={config}"],
         is_up=lambda: answers(settings),
-        while_up=Presence(open_directory(settings), lambda: own),
+        on_up=presence.__enter__,
+        before_stop=presence.leave,
     )
 
 

@@ -13,9 +13,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from edge.client import REQUEST_HEADER
 from edge.front import LOOPBACK, OPERATOR
-from edge.imports import IMPORT_BODY_MAX_BYTES
 from recount.errors import SetupError
-from recount.event import BODY_BATCH_MAX_BYTES
+from recount.limits import BODY_BATCH_MAX_BYTES, BODY_IMPORT_MAX_BYTES
 from recount.settings import Settings
 
 FILES_MAX: Final = 20_000  # two a connection, or as many as the system allows
@@ -77,7 +76,7 @@ def haproxy_config(settings: Settings) -> str:
         headers_max_bytes=HEADERS_MAX_BYTES,
         buffer_bytes=BUFFER_BYTES,
         events_max_bytes=BODY_BATCH_MAX_BYTES,
-        import_max_bytes=IMPORT_BODY_MAX_BYTES,
+        import_max_bytes=BODY_IMPORT_MAX_BYTES,
         body_max_bytes=BODY_MAX_BYTES,
         body_header=BODY_HEADER,
         whole_body_max_bytes=WHOLE_BODY_MAX_BYTES,
@@ -111,7 +110,7 @@ def traefik_routes(settings: Settings, operator_password: str) -> str:
         public=" && ".join(["PathPrefix(`/`)", *(f"!Path(`{path}`)" for path in INTERNAL_PATHS)]),
         body_header=BODY_HEADER,
         events_max_bytes=BODY_BATCH_MAX_BYTES,
-        import_max_bytes=IMPORT_BODY_MAX_BYTES,
+        import_max_bytes=BODY_IMPORT_MAX_BYTES,
         operator=f"{OPERATOR}:{hashed(operator_password)}",
         dagster=f"http://{settings.host}:{settings.dagster_port}",
     )

@@ -14,8 +14,6 @@ import polars as pl
 
 SCHEMA_VERSION: Final = 1
 
-BODY_SINGLE_MAX_BYTES: Final = 64 * 1024
-BODY_BATCH_MAX_BYTES: Final = 1024 * 1024
 BATCH_MAX_EVENTS: Final = 500
 URL_MAX_CHARS: Final = 2_000
 UA_MAX_CHARS: Final = 1_000

@@ -22,6 +22,7 @@ PARTS: Final = {
     "live": "tests.bench.bench_live",
     "hour": "tests.bench.bench_hour",
     "pages": "tests.bench.bench_pages",
+    "edge": "tests.bench.bench_edge",
     "latency": "tests.bench.bench_latency",
     "dax": "tests.bench.bench_dax",
 }

@@ -30,6 +30,7 @@ class Load:
     """What wrk reports."""
 
     per_second: float
+    p50_ms: float
     p99_ms: float
     errors: int
 
@@ -82,6 +83,7 @@ def wrk(
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
     return Load(
         float(_find(r"Requests/sec:\s+([\d.]+)", output)),
+        _milliseconds(_find(r"50%\s+([\d.]+\w+)", output)),
         _milliseconds(_find(r"99%\s+([\d.]+\w+)", output)),
         int(refused[1]) if refused else 0,
     )

@@ -14,9 +14,8 @@ import pytest
 
 from edge.client import REQUEST_HEADER
 from edge.front.render import ADDRESS_MAX_BYTES, BODY_MAX_BYTES, HEADERS_MAX_BYTES, RATE_WINDOW_S
-from edge.imports import IMPORT_BODY_MAX_BYTES
 from edge.ingest import READING_MAX
-from recount.event import BODY_BATCH_MAX_BYTES
+from recount.limits import BODY_BATCH_MAX_BYTES, BODY_IMPORT_MAX_BYTES
 from tests.integration.front_door import (
     BROWSER,
     DEADLINE_S,
@@ -112,7 +111,7 @@ def test_clients_are_told_apart(front: FrontDoor, tmp_path: Path) -> None:
     ("path", "most"),
     [
         ("/v1/events", BODY_BATCH_MAX_BYTES),
-        ("/v1/import", IMPORT_BODY_MAX_BYTES),
+        ("/v1/import", BODY_IMPORT_MAX_BYTES),
         ("/api/v1/query", BODY_MAX_BYTES),
     ],
 )

@@ -23,6 +23,7 @@ TIMEOUT_S: Final = 2.0
 FRESH_S: Final = 1.0  # an answer this old will do, so that busy callers ask Consul once a second
 READY_EVERY: Final = "1s"
 READY_WITHIN: Final = "2s"
+FRONT_ASKS_EVERY: Final = "500ms"
 FORGOTTEN_AFTER: Final = "1m"  # the least that Consul takes
 CONNECTIONS_MAX: Final = 4
 _DNS_LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -173,7 +174,7 @@ def _front_tags(service: str) -> list[str]:
     return [
         "traefik.enable=true",
         f"{balancer}.healthcheck.path=/readyz",
-        f"{balancer}.healthcheck.interval={READY_EVERY}",
+        f"{balancer}.healthcheck.interval={FRONT_ASKS_EVERY}",
         f"{balancer}.healthcheck.timeout={READY_WITHIN}",
         f"{balancer}.serverstransport=service@file",
     ]
