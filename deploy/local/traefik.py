@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import replace
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-
-import httpx
+from typing import Final
 
 from deploy.local import child
 from deploy.local.layout import Layout
 from deploy.local.operator import operator_password
 from edge.front import LOOPBACK
 from edge.front.render import traefik_config, traefik_routes
-from recount import logs
-from recount.discovery import Instance, Presence, open_directory
 from recount.errors import SetupError
 from recount.settings import Settings
+
+PING_TIMEOUT_S: Final = 2.0
 
 
 def find_traefik() -> Path:
@@ -56,28 +58,51 @@ def write_config(settings: Settings, folder: Path, password: str) -> Path:
 
 def answers(settings: Settings) -> bool:
     """Whether this Traefik takes requests."""
+    connection = HTTPConnection(LOOPBACK, settings.traefik_admin_port, timeout=PING_TIMEOUT_S)
     try:
-        answer = httpx.get(f"http://{LOOPBACK}:{settings.traefik_admin_port}/ping", trust_env=False)
-    except httpx.TransportError:
+        connection.request("GET", "/ping")
+        return connection.getresponse().status == HTTPStatus.OK
+    except (OSError, HTTPException):
         return False
-    return answer.is_success
+    finally:
+        connection.close()
+
+
+class InDirectory:
+    """The place of a Traefik in the directory. What keeps it takes longer to load than Traefik to start."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._leave: Callable[[], object] = lambda: None
+
+    def enter(self) -> None:
+        from recount import logs
+        from recount.discovery import Instance, Presence, open_directory
+
+        settings = self._settings
+        logs.configure(settings.log_level)
+        own = Instance("traefik", f"traefik-{settings.traefik_port}", settings.host, settings.traefik_port)
+        presence = Presence(open_directory(settings), lambda: own)
+        presence.__enter__()
+        self._leave = presence.leave
+
+    def leave(self) -> None:
+        self._leave()
 
 
 def main() -> int:
     settings = of_instance(Settings.from_env(), int(sys.argv[1]))
-    logs.configure(settings.log_level)
     state = Layout.of(settings).state
     folder = state / "traefik" / str(settings.traefik_port)
     config = write_config(settings, folder, operator_password(state))
-    own = Instance("traefik", f"traefik-{settings.traefik_port}", settings.host, settings.traefik_port)
-    presence = Presence(open_directory(settings), lambda: own)
+    place = InDirectory(settings)
     # Whose Traefik dies stays in the directory: its successor is at the same address in a moment, and HAProxy
     # knows by its own checks when.
     return child.run(
         [find_traefik(), f"--configFile={config}"],
         is_up=lambda: answers(settings),
-        on_up=presence.__enter__,
-        before_stop=presence.leave,
+        on_up=place.enter,
+        before_stop=place.leave,
     )
 
 

@@ -78,6 +78,14 @@ def test_a_host_that_names_a_service_leads_no_nearer_to_it(front: FrontDoor, hos
         assert answer.status_code in (404, 421), (path, answer.text)
 
 
+def test_everybody_is_sent_to_the_front_once_it_is_open(front: FrontDoor) -> None:
+    assert front.stack.urls["front"] == front.url
+    added = front.stack.recount("sites", "add", f"{front.site}.example")
+    assert f'src="{front.url}/recount.js"' in added.stdout, added.stderr
+    empty = front.http.get(f"/{front.site}.example?period=30d")
+    assert f"{front.url}/recount.js" in empty.text
+
+
 def test_traefik_has_routes_of_ours_only(front: FrontDoor) -> None:
     admin = f"http://127.0.0.1:{front.settings.traefik_admin_port}"
     routers = httpx.get(f"{admin}/api/http/routers", trust_env=False).json()
