@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from deploy.local.front import DAGSTER_PREFIX, reading_url
+from deploy.local.front import reading_url
 from deploy.local.health import Health
 from deploy.local.layout import (
     SCALABLE,
@@ -32,6 +32,7 @@ from deploy.local.status import Status, as_json, snippet, take, urls
 from deploy.local.up import Stack, refuse_other_settings, running_manifest
 from edge.front import OPERATOR
 from recount.errors import Conflict, InvalidInput
+from recount.settings import DAGSTER_PREFIX
 
 ALL_PARTS: Final = (
     *("kafka", "dynamodb", "cloudwatch", "consul", "ingest", "shipper", "live", "store_batches"),

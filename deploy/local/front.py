@@ -6,9 +6,8 @@ from typing import Final
 
 import httpx
 
-from recount.settings import Settings
+from recount.settings import DAGSTER_PREFIX, Settings
 
-DAGSTER_PREFIX: Final = "/dagster"
 ASK_TIMEOUT_S: Final = 1.0
 # Answered by an ingest, kept by no cache, and without any effect.
 PROBE: Final = ("OPTIONS", "/v1/events")

@@ -9,9 +9,8 @@ from enum import Enum
 from typing import Final
 
 from deploy.local import cloudwatch, consul, dynamodb, kafka
-from deploy.local.front import DAGSTER_PREFIX
 from deploy.local.layout import ROOT
-from recount.settings import Settings
+from recount.settings import DAGSTER_PREFIX, Settings
 
 
 class Probe(Enum):

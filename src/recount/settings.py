@@ -10,8 +10,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Final
 
 from recount.errors import SetupError
+
+DAGSTER_PREFIX: Final = "/dagster"  # of every page of Dagster, so that it can stand behind the front
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +121,7 @@ class Settings:
 
     @property
     def dagster_page(self) -> str:
-        return self.dagster_url.rstrip("/") or f"http://{self.host}:{self.dagster_port}"
+        return self.dagster_url.rstrip("/") or f"http://{self.host}:{self.dagster_port}{DAGSTER_PREFIX}"
 
     @property
     def public_url(self) -> str:
