@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +16,7 @@ from recount.counting.rollup import VERDICT, joined
 from recount.ids import new_id
 from recount.interpret import Interpreter
 from recount.interpret.bots import HUMAN
+from recount.parallel import in_order
 from recount.periods import HOUR_MS, hour_start_ms
 from recount.store.archive import Archive, ArchiveInfo
 from recount.store.catalog import Site
@@ -28,7 +28,6 @@ SHARED_MAX_EVENTS: Final = (
 )
 PORTION_EVENTS: Final = 1_000_000  # of sites folded together: what is worked on stays small
 SITE_MAX_EVENTS: Final = 4_000_000  # a site with more in an hour is folded slot by slot, and merged
-AHEAD_PER_WORKER: Final = 2
 
 EVERY_SITE: Final = SiteRange("")
 
@@ -71,14 +70,14 @@ class TaskFolder:
     def __init__(self, root: str, sites: Mapping[str, Site], only: Sequence[str] = ()) -> None:
         self._archive = Archive(root)
         self._sites = sites
-        self._only = only
+        self._only = sorted(only)
         self._interpreter = Interpreter()
 
     def fold(self, task: Task) -> dict[str, Rollup]:
         """The rollup of each hour of the task. The fold puts every row into its own hour, so many hours at
         once give the same as one after the other."""
         read, read_ends, columns = self._archive.read_events, self._archive.read_ends, EVENT_FACTS
-        wanted = task.sites.among(self._only) if self._only else task.sites
+        wanted = task.sites.of(self._only) if self._only else task.sites
         events = pl.concat([read(hour, g, task.slot, columns, wanted) for hour, g in task.hours])
         ends = pl.concat([read_ends(hour, g, task.slot, wanted) for hour, g in task.hours])
         present = set(events["site"].unique()) | set(ends["site"].unique())
@@ -123,31 +122,16 @@ def fold_hours(
     root: str,
     sites: Mapping[str, Site],
     *,
-    workers: int,
+    workers: int | None = None,
     only: Sequence[str] = (),
 ) -> Iterator[tuple[ArchiveInfo, Rollup]]:
-    """The rollup of each hour, in order, by `workers` threads: nearly all of the fold runs without the
-    interpreter's lock, and no rollup has to be handed from one process to another.
+    """The rollup of each hour, in order, by `workers` threads (default: one a core).
 
-    `only`: the sites to fold, all unless given.
+    Nearly all of the fold runs without the interpreter's lock, and threads hand over nothing. `only`: the
+    sites to fold, all unless given.
     """
     tasks = tasks_of(infos)
-    fold_task = TaskFolder(root, sites, only).fold
-    with ThreadPoolExecutor(workers) as pool:
-        yield from _gathered(infos, tasks, _ahead(pool, fold_task, tasks, workers * AHEAD_PER_WORKER))
-
-
-def _ahead(
-    pool: Executor, work: Callable[[Task], dict[str, Rollup]], tasks: Iterable[Task], ahead: int
-) -> Iterator[dict[str, Rollup]]:
-    """The results in order; at most `ahead` of them are begun before they are asked for."""
-    begun: deque[Future[dict[str, Rollup]]] = deque()
-    for task in tasks:
-        begun.append(pool.submit(work, task))
-        if len(begun) >= ahead:
-            yield begun.popleft().result()
-    while begun:
-        yield begun.popleft().result()
+    yield from _gathered(infos, tasks, in_order(TaskFolder(root, sites, only).fold, tasks, workers))
 
 
 def _gathered(

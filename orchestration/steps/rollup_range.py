@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -42,8 +41,7 @@ def rollup_range(
     sites = place.catalog.sites()
     found: list[Candidate] = []
     started_ms = place.now_ms()
-    workers = os.cpu_count() or 1
-    for info, rollup in fold_hours(infos, place.settings.archive_root, sites, workers=workers, only=only):
+    for info, rollup in fold_hours(infos, place.settings.archive_root, sites, only=only):
         ledger = ledger_of(_within(info, only), rollup)
         sealed = place.candidates.write(
             rollup,

@@ -29,6 +29,7 @@ COUNTED_SCHEMA: Final[dict[str, pl.DataType]] = {**ROLLUP_SCHEMA, VISITOR_COUNT:
 COUNTS_SCHEMA: Final[dict[str, pl.DataType]] = {
     name: pl.Int64() if name == "visitors" else kind for name, kind in ROLLUP_SCHEMA.items()
 }
+_FOLDABLE: Final = ~pl.col("dimension").is_in(UNFOLDED) & (pl.col("value") != OTHER)
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,24 @@ def concat(parts: list[Counted]) -> Counted:
 
 
 def truncated(whole: Counted, top_n: int) -> Counted:
-    """As `rollup.truncate`, for rows with sets and rows without."""
+    """As `rollup.truncate`, for rows with sets and rows without; in no order."""
+    crowded = pl.col("site").is_in(_crowded_sites(whole.rows, top_n).implode())
+    rows, revenue = whole.rows.filter(crowded), whole.revenue.filter(crowded)
+    if rows.is_empty():
+        return whole
+    others = Counted(whole.rows.filter(~crowded), whole.revenue.filter(~crowded))
+    return concat([others, _truncated(Counted(rows, revenue), top_n)])
+
+
+def _crowded_sites(rows: pl.DataFrame, top_n: int) -> pl.Series:
+    """The sites that have more values in a dimension than are shown."""
+    large = rows.group_by("site").len().filter(pl.col("len") > top_n)["site"]
+    foldable = pl.col("site").is_in(large.implode()) & _FOLDABLE
+    sizes = rows.lazy().filter(foldable).group_by("site", "at", "dimension").len()
+    return sizes.filter(pl.col("len") > top_n).select(pl.col("site").unique()).collect()["site"]
+
+
+def _truncated(whole: Counted, top_n: int) -> Counted:
     has_sets = pl.col("visitors").is_not_null()
     with_sets = whole.rows.filter(has_sets)
     numbers = whole.rows.filter(~has_sets)
@@ -88,9 +106,8 @@ def truncated(whole: Counted, top_n: int) -> Counted:
 
 def _truncated_numbers(whole: Counted, top_n: int) -> Counted:
     bucket = ("site", "at", "dimension")
-    foldable = ~pl.col("dimension").is_in(UNFOLDED) & (pl.col("value") != OTHER)
     ranked = (
-        whole.rows.filter(foldable)
+        whole.rows.filter(_FOLDABLE)
         .sort(VISITOR_COUNT, "accepted", "value", descending=[True, True, False])
         .select(*KEYS, VISITOR_COUNT, pl.int_range(pl.len()).over(bucket).alias("_rank"))
     )

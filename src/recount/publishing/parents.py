@@ -7,6 +7,7 @@ though only the sites that changed are computed again.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,16 +19,20 @@ from recount.counting.rebuild import DEFAULT_ZONE, day_rollup, days_of_hour, hou
 from recount.counting.rollup import Rollup
 from recount.ids import new_id
 from recount.keys import site_slot
+from recount.parallel import in_order
 from recount.periods import month_days
 from recount.publishing.draft import NOTHING, Draft, SlotChange
+from recount.publishing.portions import portions
 from recount.store.candidates import Candidates
 from recount.store.catalog import Site
+from recount.store.objects import SiteRange
 from recount.store.provenance import Kind, Provenance, period_key
 from recount.store.segment_encode import encode_counted
+from recount.store.segment_wire import Segment
 from recount.store.segments import Located
 
 Changes = dict[str, dict[int, set[str]]]  # period -> site slot -> sites whose rows changed
-Reads = Mapping[tuple[Kind, str, str], Sequence[str]]  # (kind, period, generation) -> sites
+Reads = Mapping[tuple[Kind, str, str], Sequence[str]]  # (kind, period, generation) -> sorted sites
 
 
 @dataclass(frozen=True)
@@ -150,7 +155,7 @@ class Parents:
         shown = self._shown(key, touched)
         reads, children = self._reads(level, period, touched, shown)
         zones = {site: self._zone(site) for sites in touched.values() for site in sites}
-        whole = level.make(reads, period, zones)
+        whole, segments = self._made(level, period, reads, zones)
         made = self._candidates.write(
             whole,
             Provenance(
@@ -164,7 +169,6 @@ class Parents:
                 children=children,
             ),
         )
-        segments = encode_counted(truncated(whole, self._top_values))
         changes: dict[int, SlotChange] = {}
         for slot, sites in touched.items():
             found = {site: segments[site] for site in sites if site in segments}
@@ -172,6 +176,28 @@ class Parents:
             fresh = {s: new for s, new in found.items() if s not in old or old[s].digest != new.digest}
             changes[slot] = SlotChange(fresh, frozenset(sites - found.keys()))
         self._draft.show(made, changes)
+
+    def _made(
+        self, level: _Level, period: str, reads: Reads, zones: Mapping[str, str]
+    ) -> tuple[Counted, dict[str, Segment]]:
+        """The rows of a period and the segments shown of them, made in portions."""
+
+        def make(portion: SiteRange) -> tuple[Counted, dict[str, Segment]]:
+            own = {key: found for key, sites in reads.items() if (found := portion.of(sites))}
+            made = level.make(own, period, {site: zones[site] for site in portion.of(sorted(zones))})
+            return made, encode_counted(truncated(made, self._top_values))
+
+        parts = list(in_order(make, portions(self._rows_read(reads))))
+        segments = {site: segment for _, found in parts for site, segment in found.items()}
+        return counted.concat([made for made, _ in parts]), segments
+
+    def _rows_read(self, reads: Reads) -> dict[str, int]:
+        """How many rows are read for each site."""
+        rows: Counter[str] = Counter()
+        for key, sites in reads.items():
+            info = self._candidates.info(*key)
+            rows.update({site: 1 if info is None else info.sites[site] for site in sites})
+        return rows
 
     def _shown(self, key: str, slots: Iterable[int]) -> dict[int, Mapping[str, Located]]:
         """What a period shows now in each of some slots."""
@@ -209,7 +235,7 @@ class Parents:
                     place = None if generation is None else indexes[key, slot, generation].get(site)
                     if place is not None:
                         reads.setdefault((level.child_kind, child, place.generation), []).append(site)
-        return reads, children
+        return {key: sorted(found) for key, found in reads.items()}, children
 
     def _make_day(self, reads: Reads, day: str, zones: Mapping[str, str]) -> Counted:
         hours = self._candidates.read_counted(reads)

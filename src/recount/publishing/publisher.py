@@ -14,21 +14,23 @@ from typing import Final
 
 import structlog
 
-from recount.counting.counted import Counted, truncated
+from recount.counting.counted import truncated
 from recount.errors import Conflict, InvalidInput
 from recount.keys import site_slot
+from recount.parallel import in_order
 from recount.publishing.draft import Draft, SlotChange
 from recount.publishing.parents import Changes, Parents, Why
+from recount.publishing.portions import portions
 from recount.store.candidates import Candidates
 from recount.store.catalog import Site
 from recount.store.manifests import Manifests, Publication
+from recount.store.objects import SiteRange
 from recount.store.provenance import Provenance
 from recount.store.segment_encode import encode_counted
 from recount.store.segment_wire import Segment
 from recount.store.segments import SegmentStore
 
 ATTEMPTS_MAX: Final = 5
-ROWS_AT_ONCE: Final = 2_000_000
 log = structlog.get_logger(__name__)
 
 
@@ -171,8 +173,12 @@ class Publisher:
         indexes = draft.sites_of([(info.key, slot, g) for slot, g in generations.items()])
         shown = {slot: indexes[info.key, slot, g] for slot, g in generations.items()}
         fresh: dict[int, dict[str, Segment]] = {}
-        for sites in _portions(info.sites, self._slots):
-            segments = encode_counted(truncated(self._read_hour(info, sites), self._top_values))
+
+        def encoded(sites: SiteRange) -> dict[str, Segment]:
+            rows = self._candidates.read_counted({("hour", info.period, info.generation): sites})
+            return encode_counted(truncated(rows, self._top_values))
+
+        for segments in in_order(encoded, portions(info.sites)):
             for site, segment in segments.items():
                 slot = site_slot(site, self._slots)
                 known = shown.get(slot, {}).get(site)
@@ -183,24 +189,3 @@ class Publisher:
         removed = {slot: found & spoken_for if spoken_for else found for slot, found in gone.items()}
         touched = {*fresh, *(slot for slot, sites in removed.items() if sites)}
         return {slot: SlotChange(fresh.get(slot, {}), removed.get(slot, frozenset())) for slot in touched}
-
-    def _read_hour(self, info: Provenance, sites: Sequence[str]) -> Counted:
-        wanted = None if len(sites) == len(info.sites) else sites
-        return self._candidates.read_counted({("hour", info.period, info.generation): wanted})
-
-
-def _portions(rows_of_site: Mapping[str, int], slots: int) -> Iterator[list[str]]:
-    """Sites in portions of about ROWS_AT_ONCE rows, each slot whole in one of them."""
-    by_slot: dict[int, list[str]] = {}
-    for site in rows_of_site:
-        by_slot.setdefault(site_slot(site, slots), []).append(site)
-    portion: list[str] = []
-    rows = 0
-    for sites in by_slot.values():
-        portion += sites
-        rows += sum(rows_of_site[site] for site in sites)
-        if rows >= ROWS_AT_ONCE:
-            yield portion
-            portion, rows = [], 0
-    if portion:
-        yield portion

@@ -21,7 +21,7 @@ import xxhash
 
 from recount.errors import Conflict
 from recount.keys import event_slots
-from recount.store.objects import Objects, Sites
+from recount.store.objects import FAST_ZSTD_LEVEL, Objects, Sites
 
 if TYPE_CHECKING:
     from recount.counting.visits import Cut
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 SEAL: Final = "generation.json"
 ADOPTED: Final = "adopted"
 DRAFT_NOTE: Final = "draft_of"
-FAST_ZSTD_LEVEL: Final = 1  # of large files: level 3 takes a sixth longer for 2 % less
 
 
 class SlotInfo(msgspec.Struct, frozen=True, kw_only=True):

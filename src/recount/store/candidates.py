@@ -17,7 +17,7 @@ from recount.counting import counted
 from recount.counting.counted import COUNTED_SCHEMA, Counted
 from recount.counting.rollup import KEYS, REVENUE_SCHEMA, ROLLUP_SCHEMA, Rollup
 from recount.errors import Conflict
-from recount.store.objects import Objects
+from recount.store.objects import FAST_ZSTD_LEVEL, Objects, SiteRange, Sites
 from recount.store.provenance import Kind, Provenance
 
 SEAL: Final = "generation.json"
@@ -38,10 +38,10 @@ class Candidates:
         if self.info(kind, period, generation) is not None:
             raise Conflict(f"candidate {generation} of {kind} {period} is sealed already")
         whole = rollup if isinstance(rollup, Counted) else counted.with_counts(rollup)
-        rows = whole.rows.select(list(COUNTED_SCHEMA)).sort(*KEYS)
-        revenue = whole.revenue.select(list(REVENUE_SCHEMA)).sort(*KEYS, "currency")
+        rows = _sorted(whole.rows.select(list(COUNTED_SCHEMA)), KEYS)
+        revenue = _sorted(whole.revenue.select(list(REVENUE_SCHEMA)), (*KEYS, "currency"))
         folder = _folder(kind, period, generation)
-        self._objects.put_frame(f"{folder}/rows.parquet", rows)
+        self._objects.put_frame(f"{folder}/rows.parquet", rows, level=FAST_ZSTD_LEVEL)
         self._objects.put_frame(f"{folder}/revenue.parquet", revenue)
         counts = rows.group_by("site").len().sort("site")
         sites = dict(zip(counts["site"].cast(pl.String).to_list(), counts["len"].to_list(), strict=True))
@@ -73,12 +73,13 @@ class Candidates:
         return Rollup(found.rows.select(list(ROLLUP_SCHEMA)), found.revenue)
 
     def read_counted(
-        self, wanted: Mapping[tuple[Kind, str, str], Sequence[str] | None], *, sets: bool = True
+        self, wanted: Mapping[tuple[Kind, str, str], Sites | None], *, sets: bool = True
     ) -> Counted:
-        """Several generations, one after another, each for some sites or all.
+        """Several generations, each for some sites or all.
 
         Without `sets` the visitor sets are not read at all: `visitors` is null.
         """
+        wanted = {key: sites for key, sites in wanted.items() if sites is None or sites}
         if not wanted:
             return counted.empty()
         columns = [name for name in COUNTED_SCHEMA if sets or name != "visitors"]
@@ -89,19 +90,32 @@ class Candidates:
         return Counted(whole, self._read("revenue", wanted, list(REVENUE_SCHEMA)))
 
     def _read(
-        self, name: str, wanted: Mapping[tuple[Kind, str, str], Sequence[str] | None], columns: Sequence[str]
+        self, name: str, wanted: Mapping[tuple[Kind, str, str], Sites | None], columns: Sequence[str]
     ) -> pl.DataFrame:
-        """One file of each generation; those read whole and those read for some sites in one go each."""
+        """One file of each generation; those of which sites are named are read in one go."""
         paths = {f"{_folder(*key)}/{name}.parquet": sites for key, sites in wanted.items()}
-        some = {path: sites for path, sites in paths.items() if sites is not None}
-        whole = [path for path, sites in paths.items() if sites is None]
-        parts = [self._objects.get_frame(whole, columns)] if whole else []
-        parts += [self._objects.get_sites(some, columns)] if some else []
+        listed: dict[str, Sequence[str]] = {}
+        parts: list[pl.DataFrame] = []
+        for path, sites in paths.items():
+            if sites is None or isinstance(sites, SiteRange):
+                parts.append(self._objects.get_frame([path], columns, sites))
+            else:
+                listed[path] = sites
+        parts += [self._objects.get_sites(listed, columns)] if listed else []
         return pl.concat(parts)
 
     def remove(self, kind: Kind, period: str, generation: str) -> None:
         """Delete a generation for good (a discarded candidate, garbage collection)."""
         self._objects.remove(_folder(kind, period, generation))
+
+
+def _sorted(frame: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
+    """By its keys; most are already, and that is soon seen."""
+    back = pl.lit(False)
+    for key in reversed(keys):
+        before = pl.col(key).shift()
+        back = (pl.col(key) < before) | ((pl.col(key) == before) & back)
+    return frame.sort(*keys) if frame.select(back.any()).item() else frame
 
 
 def _folder(kind: Kind, period: str, generation: str) -> str:

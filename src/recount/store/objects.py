@@ -8,7 +8,8 @@ makes them exist for readers is the small file that is written last.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +22,7 @@ import xxhash
 
 ROW_GROUP_ROWS: Final = 131_072
 ZSTD_LEVEL: Final = 3
+FAST_ZSTD_LEVEL: Final = 1  # of large files: level 3 takes a sixth longer for 2 % less
 MARKER_SUFFIX: Final = ".part"
 
 
@@ -36,9 +38,11 @@ class SiteRange:
         site = pl.col("site")
         return site >= self.first if self.end is None else (site >= self.first) & (site < self.end)
 
-    def among(self, names: Iterable[str]) -> list[str]:
-        """Those of `names` that lie in the range."""
-        return [name for name in names if name >= self.first and (self.end is None or name < self.end)]
+    def of(self, names: Sequence[str]) -> Sequence[str]:
+        """Those of sorted names that lie in it."""
+        return names[
+            bisect_left(names, self.first) : None if self.end is None else bisect_left(names, self.end)
+        ]
 
 
 Sites = Sequence[str] | SiteRange
@@ -137,19 +141,19 @@ class Objects:
     def get_sites(
         self, wanted: Mapping[str, Sequence[str]], columns: Sequence[str] | None = None
     ) -> pl.DataFrame:
-        """The rows of some sites from each of several files, all read in one go; the order is not kept."""
+        """The rows of some sites (one at least) from each of several files, all read in one go."""
         if not wanted:
             raise ValueError("no file to read")
         if self._folder is None:
             return pl.concat([self._remote_frame(path, columns, sites) for path, sites in wanted.items()])
-        pairs = [(self._full(path), site) for path, sites in wanted.items() for site in sites]
-        places = pl.LazyFrame(pairs, schema={"_file": pl.String, "site": pl.String}, orient="row")
-        rows = (
-            pl.scan_parquet([self._full(path) for path in wanted], glob=False, include_file_paths="_file")
-            .filter(pl.col("site").is_in(sorted({site for _, site in pairs})))
-            .join(places, on=["_file", "site"], how="semi")
+        site = pl.col("site")
+        rows = pl.concat(
+            pl.scan_parquet(self._full(path), glob=False).filter(
+                site.is_between(pl.lit(min(sites)), pl.lit(max(sites))), site.is_in(list(sites))
+            )
+            for path, sites in wanted.items()
         )
-        return (rows.drop("_file") if columns is None else rows.select(columns)).collect()
+        return (rows if columns is None else rows.select(columns)).collect()
 
     def _remote_frame(self, path: str, columns: Sequence[str] | None, sites: Sites | None) -> pl.DataFrame:
         filters = None if sites is None else _filters(sites)

@@ -151,10 +151,12 @@ class _Table:
 def _revenue_by_row(rows: pl.DataFrame, revenue: pl.DataFrame) -> pl.DataFrame:
     """Revenue with the index of the row it belongs to, in the order of rows and currencies."""
     keys = [pl.col(name) if name == "at" else pl.col(name).cast(pl.String) for name in ORDER]
-    placed = revenue.select(*keys, "currency", "micros").join(
-        rows.select(*keys).with_row_index("row"), on=list(ORDER), how="left"
+    placed = (
+        rows.select(*keys)
+        .with_row_index("row")
+        .join(revenue.select(*keys, "currency", "micros"), on=list(ORDER), how="inner")
     )
-    if placed["row"].null_count():
+    if placed.height < revenue.height:
         raise ValueError("revenue without a row that it belongs to")
     return placed.select(pl.col("row").cast(pl.Int64), "currency", "micros").sort("row", "currency")
 
