@@ -136,7 +136,7 @@ class _Signer:
     def __init__(self, session: Session, endpoint: str, region: str) -> None:
         self._endpoint = endpoint
         self._region = region
-        self._credentials = session.get_credentials() or _of_nobody(endpoint)
+        self._credentials = _credentials(session, endpoint)
 
     async def signed(self, target: str, body: bytes) -> dict[str, str]:
         credentials = self._credentials
@@ -150,13 +150,17 @@ class _Signer:
         return dict(request.headers)
 
 
-def _of_nobody(endpoint: str) -> Credentials:
-    """DynamoDB Local wants a signature and takes any."""
-    if urlsplit(endpoint).hostname in ("127.0.0.1", "::1", "localhost"):
+def _credentials(session: Session, endpoint: str) -> Credentials:
+    """DynamoDB Local wants a signature and takes any, so on loopback nobody need have credentials."""
+    is_local = urlsplit(endpoint).hostname in ("127.0.0.1", "::1", "localhost")
+    if is_local:
+        session.get_component("credential_provider").remove("iam-role")  # which would ask over the network
+    found: Credentials | None = session.get_credentials()
+    if found is None and is_local:
         return Credentials("local", "local")
-    raise SetupError(
-        "no AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile"
-    )
+    if found is None:
+        raise SetupError("no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile")
+    return found
 
 
 def _regional(session: Session, region: str) -> str:

@@ -7,6 +7,7 @@ import ipaddress
 import socket
 import ssl
 import time
+from contextlib import AsyncExitStack
 from typing import Final
 
 import structlog
@@ -40,29 +41,38 @@ class Server:
     async def start(self) -> None:
         """Raises SetupError where something must be changed first."""
         settings, stats = self._settings, Stats()
-        tls = _tls(settings)
-        advertised = _advertised(settings.advertise)
-        self._lists = AttributeLists(settings.state)
-        self._backend = Backend(settings, stats)
-        self.node = Node(settings, self._backend, self._lists, stats, self._clock)
-        self._hub = Hub(self.node, advertised)
-        await self._listen(tls)
-        self._web = Web(self.node, asyncio.get_running_loop())
-        self.http_port = self._web.start(settings.http_host, settings.http_port)
+        tls, advertised = _tls(settings), _advertised(settings.advertise)
+        async with AsyncExitStack() as opened:
+            lists = AttributeLists(settings.state)
+            opened.callback(lists.close)
+            backend = Backend(settings, stats)
+            opened.push_async_callback(backend.close)
+            self.node = Node(settings, backend, lists, stats, self._clock)
+            self.hub = Hub(self.node, advertised)
+            opened.push_async_callback(self._finish)
+            listener = await self._listen(tls)
+            opened.callback(listener.close)
+            web = Web(self.node, asyncio.get_running_loop())
+            self.http_port = web.start(settings.http_host, settings.http_port)
+            opened.push_async_callback(asyncio.to_thread, web.stop)
+            self._opened = opened.pop_all()
+        self._log_start(tls is not None, len(lists))
+
+    def _log_start(self, tls: bool, lists: int) -> None:
         _log.info(
             "node started",
-            address=f"{settings.host}:{self.port}",
-            http=f"{settings.http_host}:{self.http_port}",
-            dynamodb=self._backend.endpoint,
-            tls=tls is not None,
-            attribute_lists=len(self._lists),
+            address=f"{self._settings.host}:{self.port}",
+            http=f"{self._settings.http_host}:{self.http_port}",
+            dynamodb=self.node.backend.endpoint,
+            tls=tls,
+            attribute_lists=lists,
         )
 
-    async def _listen(self, tls: ssl.SSLContext | None) -> None:
+    async def _listen(self, tls: ssl.SSLContext | None) -> asyncio.Server:
         settings = self._settings
         try:
-            self._listener = await asyncio.get_running_loop().create_server(
-                lambda: Connection(self._hub),
+            listener = await asyncio.get_running_loop().create_server(
+                lambda: Connection(self.hub),
                 settings.host,
                 settings.port,
                 ssl=tls,
@@ -71,19 +81,19 @@ class Server:
             )
         except OSError as error:
             raise SetupError(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}") from None
-        self.port = self._listener.sockets[0].getsockname()[1]
+        self.port = listener.sockets[0].getsockname()[1]
+        return listener
 
     async def stop(self) -> None:
         """Answers what has been asked, then closes."""
-        self._listener.close()
-        if self._hub.tasks:
-            await asyncio.wait(self._hub.tasks, timeout=STOP_WAIT_S)
-        for connection in list(self._hub.connections):
-            connection.close()
-        await asyncio.to_thread(self._web.stop)
-        await self._backend.close()
-        self._lists.close()
+        await self._opened.aclose()
         _log.info("node stopped")
+
+    async def _finish(self) -> None:
+        if self.hub.tasks:
+            await asyncio.wait(self.hub.tasks, timeout=STOP_WAIT_S)
+        for connection in list(self.hub.connections):
+            connection.close()
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -50,9 +51,9 @@ def own_node(dynamodb: str, tmp_path: Path) -> Iterator[Any]:
     running: list[RunningNode] = []
 
     def make(clock: Any = None, **changes: Any) -> RunningNode:
-        given = settings(tmp_path / f"dax-{len(running)}", dynamodb, **changes)
-        made = RunningNode(given) if clock is None else RunningNode(given, clock)
-        running.append(made.__enter__())
+        given: dict[str, Any] = {"state": tmp_path / f"dax-{len(running)}", "endpoint": dynamodb} | changes
+        made = RunningNode(settings(**given), clock or time.monotonic).__enter__()
+        running.append(made)
         return made
 
     yield make

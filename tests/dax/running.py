@@ -14,6 +14,7 @@ import uvloop
 from amazondax import AmazonDaxClient
 from botocore.config import Config
 
+from dax.errors import SetupError
 from dax.server import Server
 from dax.settings import Settings
 
@@ -35,7 +36,7 @@ class RunningNode:
         self._clock = clock
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._started = threading.Event()
-        self._failure: BaseException | None = None
+        self._failure: SetupError | None = None
 
     def __enter__(self) -> RunningNode:
         self._thread.start()
@@ -78,9 +79,9 @@ class RunningNode:
         self.server = Server(self._settings, self._clock)
         try:
             await self.server.start()
-        except BaseException as failure:
+        except SetupError as failure:
             self._failure = failure
-            raise
+            return
         finally:
             self._started.set()
         await self._stop.wait()

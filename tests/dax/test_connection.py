@@ -207,5 +207,5 @@ def test_a_client_that_does_not_read_is_not_read_either(own_node: Own, table: st
         wire.socket.settimeout(1.0)
         with pytest.raises(TimeoutError):
             wire.send(get_item(table, b"large") * 500_000)
-        (connection,) = own.server._hub.connections
+        (connection,) = own.server.hub.connections
         assert connection._transport.get_write_buffer_size() < 2_000_000

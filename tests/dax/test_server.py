@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from dax.errors import SetupError
 from deploy.local.layout import ROOT
 from tests.dax import tables
 from tests.dax.running import CREDENTIALS, RunningNode, settings
@@ -70,25 +71,33 @@ def test_the_command_serves_until_it_is_told_to_stop(dynamodb: str, tmp_path: Pa
         assert running.wait(30) == 0
 
 
-def test_what_stops_the_start_is_said(dynamodb: str, tmp_path: Path) -> None:
-    def failure(*options: str) -> str:
-        command = [sys.executable, "-m", "dax", "serve", "--http-port", "0", *options]
-        env = os.environ | {"DAX_STATE": str(tmp_path / "other"), "DAX_ENDPOINT": dynamodb}
-        done = subprocess.run(
-            command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False
-        )
-        assert done.returncode == 1
-        return done.stderr
+def test_what_stops_the_start_is_said(own_node: Own, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    first = own_node()
+    absent = tmp_path / "absent.pem"
+    for changes, words in (
+        ({"port": first.server.port}, f"cannot listen on 127.0.0.1:{first.server.port}"),
+        ({"http_port": first.server.http_port}, f"cannot serve HTTP on 127.0.0.1:{first.server.http_port}"),
+        ({"state": first.server.node.settings.state}, "another node uses"),
+        ({"tls_certificate": absent}, "certificate or key cannot be read"),
+        ({"tls_key": absent}, "without --tls-certificate"),
+        ({"advertise": "nowhere"}, "give it as host:port"),
+        ({"advertise": "no.such.host.invalid:1"}, "cannot be resolved"),
+        ({"endpoint": "http://dynamodb.example:8000"}, "no AWS credentials"),
+    ):
+        with pytest.raises(SetupError, match=words):
+            own_node(**changes)
 
-    with process(tmp_path, dynamodb) as (_, started):
-        taken = str(port_of(started))
-        assert f"cannot listen on 127.0.0.1:{taken}" in failure("--port", taken)
-        assert "another node uses" in failure("--port", "0", "--state", str(tmp_path))
-        http = started["http"].rpartition(":")[2]
-        assert f"cannot serve HTTP on 127.0.0.1:{http}" in failure("--port", "0", "--http-port", http)
-    assert "certificate or key cannot be read" in failure("--port", "0", "--tls-certificate", "absent.pem")
-    assert "without --tls-certificate" in failure("--port", "0", "--tls-key", "absent.pem")
-    assert "give it as host:port" in failure("--port", "0", "--advertise", "nowhere")
+
+def test_the_command_says_what_stops_the_start(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "dax", "serve", "--advertise", "nowhere", "--state", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Error: --advertise 'nowhere': give it as host:port" in done.stderr
 
 
 def test_a_client_outlives_the_node(dynamodb: str, tmp_path: Path, direct: Any) -> None:
