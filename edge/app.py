@@ -14,6 +14,7 @@ from edge.client import bearer_token
 from edge.door import Door
 from edge.imports import Importer
 from edge.spool_format import oldest_unshipped_ms, read_progress, waiting_bytes
+from recount.drains import DRAINING
 from recount.errors import Refused, Unavailable
 from recount.limits import BODY_IMPORT_MAX_BYTES
 from recount.metrics import Metrics
@@ -33,7 +34,7 @@ def create_app(
     _add_collecting(app)
     _add_import(app, importer, bodies)
     _add_script(app)
-    _add_health(app, door, metrics)
+    _add_health(app, door, metrics, left_s)
     _add_spool(app, door, left_s)
     return app
 
@@ -89,7 +90,7 @@ def _add_script(app: Flask) -> None:
         return response
 
 
-def _add_health(app: Flask, door: Door, metrics: Metrics) -> None:
+def _add_health(app: Flask, door: Door, metrics: Metrics, left_s: LeftS) -> None:
     @app.get("/healthz")
     def healthz() -> Response:
         return jsonify({"status": "ok"})
@@ -100,6 +101,8 @@ def _add_health(app: Flask, door: Door, metrics: Metrics) -> None:
             door.check_ready()
         except Unavailable as error:
             return jsonify({"status": str(error)}), 503
+        if left_s() is not None:
+            return jsonify({"status": DRAINING}), 503
         return jsonify({"status": "ok"}), 200
 
     @app.get("/metrics")

@@ -15,6 +15,7 @@ from deploy.local.control import Running
 from deploy.local.front import dagster_url
 from deploy.local.parts import Part, Probe
 from edge.front import LOOPBACK
+from recount.drains import DRAINING
 from recount.settings import Settings
 
 TIMEOUT_S: Final = 5.0
@@ -101,8 +102,13 @@ def _get(settings: Settings, port: int, path: str) -> httpx.Response:
 
 def _ready(settings: Settings, port: int) -> None:
     answer = _get(settings, port, "/readyz")
-    if answer.status_code != httpx.codes.OK:
+    if answer.status_code != httpx.codes.OK and not _drains(answer):
         raise Unhealthy(f"port {port}: /readyz says {answer.status_code} {answer.text.strip()[:200]}")
+
+
+def _drains(answer: httpx.Response) -> bool:
+    """An instance on its way out is well, it only wants no more requests."""
+    return "json" in answer.headers.get("Content-Type", "") and answer.json().get("status") == DRAINING
 
 
 def _webserver(settings: Settings, _port: int) -> None:

@@ -7,6 +7,9 @@ obeys it, and no request, whichever way it came, can set one.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
+
+DRAINING: Final = "draining"  # what /readyz says then: takes what comes, wants no more
 
 
 class Drains:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Final
 
 import httpx
 
-from recount.discovery import Directory, FileDirectory, Instance
-from tests.faults.room import Room, eventually
+from recount.discovery import Directory, Instance, open_directory
+from recount.periods import day_of
+from tests.faults.room import Room, eventually, now_ms
 from tests.faults.steady import SteadyLoad
 from tests.stack import TestStack
 
-PARTS: Final = ("ingest", "shipper", "live", "store_batches", "dashboard", "autoscaler")
+PARTS: Final = ("ingest", "shipper", "live", "store_batches", "dashboard", "autoscaler", "traefik", "haproxy")
 CHANGES: Final = {"RECOUNT_AUTOSCALE": "off", "RECOUNT_RATE_LIMIT_PER_S": "0"}
 
 
@@ -22,19 +24,19 @@ class EdgeRoom(Room):
 
     @classmethod
     def of(cls, stack: TestStack) -> EdgeRoom:
-        stack.need(*PARTS)
+        stack.need("consul", *PARTS)
         return cls(stack)
 
     @property
     def front(self) -> str:
         return f"http://{self.settings.host}:{self.settings.front_port}"
 
-    @property
-    def directory(self) -> Directory:
-        return FileDirectory(self.settings.directory_root)
+    @cached_property
+    def _directory(self) -> Directory:
+        return open_directory(self.settings)
 
     def present(self, service: str) -> list[Instance]:
-        return self.directory.instances(service)
+        return self._directory.instances(service)
 
     def scale(self, part: str, instances: int) -> None:
         """And wait until so many are in the directory."""
@@ -48,6 +50,27 @@ class EdgeRoom(Room):
             httpx.get(f"http://{self.settings.host}:{port}/v1/spool", trust_env=False).json()["last_seq"]
             for port in ports
         ]
+
+    def in_consul(self, service: str) -> list[str]:
+        """The ids of the instances of a service whose checks pass, as the agent says."""
+        url = f"{self.settings.consul}/v1/health/service/{service}"
+        try:
+            answer = httpx.get(url, params={"passing": "true"}, trust_env=False)
+        except httpx.TransportError:
+            return []
+        return [entry["Service"]["ID"] for entry in answer.json()] if answer.is_success else []
+
+    def totals(self, dashboard: int, site: str) -> int:
+        """Today's pageviews of a site, as one dashboard instance answers."""
+        days = [day_of(now_ms() - 86_400_000, "UTC"), day_of(now_ms(), "UTC")]
+        answer = httpx.post(
+            f"http://{self.settings.host}:{self.settings.dashboard_port + dashboard}/api/v1/query",
+            json={"site": site, "metrics": ["pageviews"], "date_range": days},
+            timeout=60,
+            trust_env=False,
+        )
+        assert answer.status_code == 200, answer.text
+        return int(answer.json()["rows"][0]["pageviews"])
 
     def waiting(self, service: str) -> str:
         """What the autoscaler says that the scaling of a service waits for."""
@@ -70,8 +93,8 @@ class EdgeRoom(Room):
             if not running[part].active or not running[part].pids:
                 self.control.start(part)
         self.wait_until_healthy(self.used())
-        for part in ("ingest", "live"):
+        for part in ("ingest", "live", "dashboard", "traefik"):
             self.scale(part, 1)
 
     def used(self) -> Sequence[str]:
-        return ("kafka", "dynamodb", *PARTS)
+        return ("kafka", "dynamodb", "consul", *PARTS)

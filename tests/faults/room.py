@@ -75,11 +75,11 @@ class Room:
     def place(self) -> Workplace:
         return open_workplace(self.settings)
 
-    def add_site(self, name: str) -> str:
+    def add_site(self, name: str, *, spread: int = 1) -> str:
         site = f"faults-{name}"
         catalog = Catalog(open_tables(self.settings).catalog)
         if catalog.get(site) is None:
-            catalog.add(Site(id=site, domain="faults.example", created_ms=now_ms()))
+            catalog.add(Site(id=site, domain="faults.example", spread=spread, created_ms=now_ms()))
         return site
 
     def load(self, name: str, url: str = "") -> Load:

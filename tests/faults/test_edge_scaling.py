@@ -133,7 +133,7 @@ def test_a_ramp_adds_instances_and_its_end_removes_them(edge: EdgeRoom) -> None:
         ingest_max=3,
         live_max=1,
         scale_up_cooldown_s=2,
-        scale_down_cooldown_s=8,
+        scale_down_cooldown_s=10,
     )
     with SteadyLoad(edge.front, edge.add_site("ramp"), per_second=target / 2) as load, own as url:
         load.wait_for(target)
@@ -147,11 +147,14 @@ def test_a_ramp_adds_instances_and_its_end_removes_them(edge: EdgeRoom) -> None:
         eventually(lambda: len(edge.pids("ingest")) == 1, "the end of the ramp is met")
         changes = [c for c in decisions(url)["changes"] if c["service"] == "ingest"]
     assert not load.failures, load.kinds
-    down, *ups = changes
-    assert (down["wanted"], down["done"]) == (1, True)
-    assert f"target {target:,} each, fits into 1 since" in down["reason"]
-    assert {up["wanted"] > up["instances"] for up in ups} == {True}
-    assert all(f"target {target:,} each: needs" in up["reason"] for up in ups)
+    *_, first = changes  # newest first; a dip of the load on the way up may have let one go
+    last = changes[0]
+    assert (first["instances"], last["wanted"]) == (1, 1)
+    assert max(change["wanted"] for change in changes) == 3
+    assert all(change["done"] for change in changes)
+    for change in changes:
+        up = change["wanted"] > change["instances"]
+        assert f"target {target:,} each{': needs' if up else ', fits into'}" in change["reason"]
     log = (edge.stack.folder / "own-autoscaler.log").read_text()
     assert all(change["reason"] in log for change in changes), "its log says why"
     edge.check(load)

@@ -103,10 +103,12 @@ def test_a_draining_instance_leaves_serves_on_and_returns(edge: Edge) -> None:
         return bool(seen["shipped_seq"] == seen["last_seq"] and seen["waiting_bytes"] == 0)
 
     until(is_empty, "its spool is shipped")
-    assert edge.http.get(f"{url}/readyz").status_code == 200
+    readiness = edge.http.get(f"{url}/readyz")
+    assert (readiness.status_code, readiness.json()) == (503, {"status": "draining"})
     drains.cancel(last)
     until(lambda: last in present(), "it is back")
     assert edge.http.get(f"{url}/v1/spool").json()["left_s"] is None
+    assert edge.http.get(f"{url}/readyz").status_code == 200
 
 
 def test_no_request_makes_an_instance_drain(edge: Edge) -> None:
