@@ -10,7 +10,6 @@ from typing import Final
 
 import click
 from rich.console import Console
-from rich.table import Table
 
 from cli.context import CliContext, pass_context
 from cli.corrections import corrections_of, open_stores, request_of
@@ -72,15 +71,14 @@ def reprocess(
 @pass_context
 def list_(context: CliContext, /) -> None:
     """Every reprocessing, newest first."""
-    table = Table(box=None)
-    for name in ("id", "state", "hours", "sites", "from", "asked", "by", "reason"):
-        table.add_column(name, no_wrap=name == "id", overflow="fold")
-    for request in Reprocessings(context.tables().catalog).all():
+    requests = Reprocessings(context.tables().catalog).all()
+    for request in requests:
         hours = request.first if request.first == request.last else f"{request.first} to {request.last}"
-        sites = ", ".join(request.sites) or "all"
-        asked = (_moment(request.requested_ms), request.requested_by, request.reason)
-        table.add_row(request.id, request.state, hours, sites, request.source, *asked)
-    Console().print(table if table.row_count else "Nothing was ever reprocessed.")
+        sites = ", ".join(request.sites) or "all sites"
+        click.echo(f"{request.id}  {request.state:<9}  {hours}, {sites}, from {request.source}")
+        click.echo(f"  {request.reason} ({request.requested_by}, {_moment(request.requested_ms)})")
+    if not requests:
+        click.echo("Nothing was ever reprocessed.")
 
 
 @reprocess.command()
