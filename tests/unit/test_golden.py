@@ -1,25 +1,31 @@
 """One archive, one answer: a change of results without a new LOGIC_VERSION is refused.
 
-After a deliberate change: raise LOGIC_VERSION in recount/fold.py, then `python -m tests.unit.test_golden`
-writes the answer of the new version beside the old ones, which stay as they are.
+After a deliberate change: raise LOGIC_VERSION in src/recount/counting/fold.py; `python -m
+tests.unit.test_golden` then writes the answer of the new version beside the old ones, which stay as they are.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import polars as pl
+import pytest
 
+from recount.counting.counted import Counted, with_counts
 from recount.counting.fold import LOGIC_VERSION, Rollup, fold
+from recount.counting.rebuild import day_rollup, month_rollup
 from recount.counting.visits import cut
 from recount.interpret import Interpreter
-from recount.periods import HOUR_MS, MINUTE_MS
+from recount.periods import HOUR_MS, MINUTE_MS, day_of, month_of
 from recount.store.catalog import Goal, Site
 from tests.sequences import FIREFOX, GOOGLEBOT, SAFARI, START, Row, event, frame
 
 GOLDEN: Final = Path(__file__).parent / "golden" / f"rollup-{LOGIC_VERSION}.jsonl"
+PERIODS: Final = GOLDEN.with_name(f"periods-{LOGIC_VERSION}.jsonl")  # the day and the month made of it
+FOLD: Final = "src/recount/counting/fold.py"
 EVENTS: Final = 240
 SITES: Final = {
     "demo": Site(
@@ -86,6 +92,24 @@ def golden_rollup() -> Rollup:
     return fold(done.events, done.ends, SITES, Interpreter())
 
 
+def golden_periods() -> list[Counted]:
+    """The day and the month of the golden hours; `mumbai` without visitor sets, as with daily ids."""
+    zones = {name: site.timezone for name, site in SITES.items()}
+    day = with_counts(day_rollup(golden_rollup(), day_of(START, "UTC"), zones))
+    visitors = pl.when(pl.col("site") == "demo").then(pl.col("visitors"))
+    without = Counted(day.rows.with_columns(visitors), day.revenue)
+    return [day, month_rollup(without, month_of(START, "UTC"), zones)]
+
+
+def periods_of(periods: Sequence[Counted]) -> list[str]:
+    """One JSON object a row; metrics of 0 left out, visitors as their number."""
+    return [
+        json.dumps({name: value for name, value in row.items() if value != 0}, ensure_ascii=False)
+        for period in periods
+        for row in (*period.rows.drop("visitors").to_dicts(), *period.revenue.to_dicts())
+    ]
+
+
 def lines_of(rollup: Rollup) -> list[str]:
     """One JSON object a row; metrics of 0 left out, visitors as text."""
     shown = rollup.rows.with_columns(pl.col("visitors").list.eval(pl.element().cast(pl.String)))
@@ -93,11 +117,19 @@ def lines_of(rollup: Rollup) -> list[str]:
     return [json.dumps(row, ensure_ascii=False) for row in (*rows, *rollup.revenue.to_dicts())]
 
 
-def test_results_change_only_with_the_logic_version() -> None:
-    assert GOLDEN.exists(), f"no golden answer of version {LOGIC_VERSION}: python -m tests.unit.test_golden"
-    found, wanted = lines_of(golden_rollup()), GOLDEN.read_text(encoding="utf-8").splitlines()
+@pytest.mark.parametrize("golden", [GOLDEN, PERIODS], ids=["hours", "days and months"])
+def test_results_change_only_with_the_logic_version(golden: Path) -> None:
+    assert golden.exists(), f"no golden answer of version {LOGIC_VERSION}: python -m tests.unit.test_golden"
+    found, wanted = answers()[golden], golden.read_text(encoding="utf-8").splitlines()
     changed = sorted(set(found) ^ set(wanted))[:6]
-    assert found == wanted, f"results changed: raise LOGIC_VERSION in recount/fold.py; some rows: {changed}"
+    assert found == wanted, f"results changed: raise LOGIC_VERSION in {FOLD}; some rows: {changed}"
+
+
+def test_versions_only_grow_and_answers_of_old_ones_are_kept() -> None:
+    """An answer is never written anew under its version, so every version has one, from the first on."""
+    for kind in ("rollup", "periods"):
+        known = {int(path.stem.partition("-")[2]) for path in GOLDEN.parent.glob(f"{kind}-*.jsonl")}
+        assert known == set(range(1, LOGIC_VERSION + 1))
 
 
 def test_the_golden_archive_has_something_of_everything() -> None:
@@ -110,10 +142,15 @@ def test_the_golden_archive_has_something_of_everything() -> None:
     }
 
 
+def answers() -> dict[Path, list[str]]:
+    return {GOLDEN: lines_of(golden_rollup()), PERIODS: periods_of(golden_periods())}
+
+
 def _write() -> None:
-    if GOLDEN.exists():
-        raise SystemExit(f"{GOLDEN.name} exists: raise LOGIC_VERSION first")
-    GOLDEN.write_text("".join(line + "\n" for line in lines_of(golden_rollup())), encoding="utf-8")
+    for golden, lines in answers().items():
+        if golden.exists():
+            raise SystemExit(f"{golden.name} exists: raise LOGIC_VERSION first")
+        golden.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
 
 
 if __name__ == "__main__":
