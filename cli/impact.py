@@ -59,7 +59,8 @@ def _print(found: Impact) -> None:
     if not found.sites:
         click.echo("Nothing that is published rests on it.")
         return
-    click.echo(f"{len(found.hours)} hours of {len(found.sites)} sites:")
+    counts = (len(found.hours), "hour"), (len(found.sites), "site")
+    click.echo(" of ".join(f"{n:,} {name}{'' if n == 1 else 's'}" for n, name in counts) + ":")
     for first, last in found.spans[:NAMED_MAX]:
         click.echo(f"  {first}" + (f" to {last}" if first != last else ""))
     if len(found.spans) > NAMED_MAX:
