@@ -39,6 +39,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "impact": Entry("cli.impact:impact", "List what rests on a version of the logic, a run, or rules."),
     "query": Entry("cli.query:query", "Ask for numbers on the command line."),
     "dead": Entry("cli.dead:dead", "See what is in quarantine, and replay it after a fix."),
+    "ledger": Entry("cli.ledger:ledger", "Show what became of every event of an hour."),
     "tail": Entry("cli.tail:tail", "Follow the events as they arrive."),
 }
 

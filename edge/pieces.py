@@ -23,6 +23,7 @@ from recount.kafka import EVENTS
 from recount.keys import kafka_partition
 from recount.store.catalog import Site
 
+PIECES_MAX: Final = 1_000  # told to others
 DAMAGED: Final = "damaged"
 SPOOL_ID: Final = re.compile(r"[0-9a-f-]{36}")
 _NAME: Final = re.compile(
@@ -105,6 +106,11 @@ def keep(root: Path, cause: str, spool: str, first: int, last: int, data: bytes)
     fresh.write_bytes(data)
     fresh.replace(folder / name)
     return name
+
+
+def newest(root: Path, limit: int = PIECES_MAX) -> list[Piece]:
+    """The pieces written last."""
+    return sorted(kept(root), key=lambda piece: piece.path.stat().st_mtime, reverse=True)[:limit]
 
 
 def kept(root: Path) -> Iterator[Piece]:

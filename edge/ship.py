@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
 import structlog
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, jsonify, request
 
 from edge.server import run_in_background
 from edge.shipper import Shipper
@@ -49,7 +50,13 @@ def create_app(shipper: Shipper, metrics: Metrics) -> Flask:
 
     @app.get("/v1/spools")
     def spools() -> Response:
-        return jsonify({"spools": shipper.states()})
+        lost = msgspec.to_builtins(shipper.lost())
+        return jsonify({"spools": shipper.states(), "quarantined": lost})
+
+    @app.get("/v1/spools/unshipped")
+    def unshipped() -> Response:
+        before_ms = request.args.get("before_ms", type=int, default=time.time_ns() // 1_000_000)
+        return Response(msgspec.json.encode(shipper.unshipped(before_ms)), content_type="application/json")
 
     @app.get("/metrics")
     def exposition() -> Response:

@@ -17,12 +17,14 @@ from confluent_kafka import KafkaError, Message, Producer
 
 from edge import pieces
 from edge.spool_format import (
+    SPOOL_ID_CHARS,
     oldest_unshipped_ms,
     read_progress,
     shippable,
     waiting_bytes,
 )
 from edge.spool_reader import Batch, Claim, Reader
+from edge.unshipped import Unshipped, unshipped
 from recount import metrics as m
 from recount.glimpse import glimpse
 from recount.kafka import EVENTS, REFUSED_FOR_EVER
@@ -117,6 +119,14 @@ class Shipper:
         """What GET /v1/spools answers: one entry a spool of this machine, claimed by us or not."""
         return [_state(folder) for folder in self._folders()]
 
+    def unshipped(self, before_ms: int) -> Unshipped:
+        """What GET /v1/spools/unshipped answers."""
+        return unshipped(self._root, before_ms)
+
+    def lost(self) -> list[pieces.Lost]:
+        """The numbers that lie in quarantine, newest pieces first."""
+        return [piece.lost for piece in pieces.newest(self._root) if piece.lost is not None]
+
     def close(self) -> None:
         for shipment in self._shipments.values():
             shipment.reader.close()
@@ -126,7 +136,7 @@ class Shipper:
     def _folders(self) -> list[Path]:
         if not self._root.is_dir():
             return []
-        return [p for p in sorted(self._root.iterdir()) if len(p.name) == 36 and p.is_dir()]
+        return [p for p in sorted(self._root.iterdir()) if len(p.name) == SPOOL_ID_CHARS and p.is_dir()]
 
     def _discover(self) -> None:
         now = time.monotonic()

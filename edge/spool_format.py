@@ -37,6 +37,7 @@ WRITER_LOCK: Final = "writer.lock"
 SHIPPER_LOCK: Final = "shipper.lock"
 PROGRESS: Final = "progress"
 QUARANTINE: Final = "quarantine"
+SPOOL_ID_CHARS: Final = 36
 
 
 class Entry(NamedTuple):

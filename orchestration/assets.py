@@ -96,7 +96,7 @@ def event_archive(
     backfill_policy=dg.BackfillPolicy.single_run(),
     check_specs=_checks(
         "hourly_rollup",
-        ledger_balances="accepted = counted + bot + excluded + duplicate, for every hour and site.",
+        ledger_balances="accepted = counted + bot + excluded + duplicate + quarantined + pending.",
     ),
 )
 def hourly_rollup(

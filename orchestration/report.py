@@ -7,14 +7,15 @@ from typing import Final
 
 import dagster as dg
 
-from orchestration.steps.archive_hour import DUPLICATE, OPEN_NOTE
+from orchestration.steps.archive_hour import OPEN_NOTE
 from orchestration.steps.archive_range import ArchivedRange
 from orchestration.steps.candidate_range import Folded, Share
 from orchestration.steps.completeness import in_words
 from orchestration.steps.cut import texts
 from orchestration.steps.publish_range import PublishedRange
-from orchestration.steps.rollup_hour import PARTS
 from orchestration.steps.rollup_range import Candidate
+from recount import ledger
+from recount.ledger import Line
 from recount.store.archive import ArchiveInfo
 from recount.store.manifests import Publication
 from recount.store.provenance import Provenance
@@ -24,16 +25,19 @@ Metadata = dict[str, dg.MetadataValue]
 RECEIPTS_COMPLETE: Final = "receipts_complete"
 ITEMS_READABLE: Final = "items_match_receipts"
 LEDGER_BALANCES: Final = "ledger_balances"
+LEDGER_MAX_SITES: Final = 100
 NAMED_MAX: Final = 20  # of anything listed in a message
 
 
 def archived_hour(info: ArchiveInfo) -> Metadata:
     """One hour's archive generation."""
-    duplicates = sum(counts[DUPLICATE] for counts in info.ledger.values())
+    counts = ledger.total(info.ledger.values())
     return {
         "generation": dg.MetadataValue.text(info.generation),
         "events": dg.MetadataValue.int(info.events),
-        "duplicates": dg.MetadataValue.int(duplicates),
+        "duplicates": dg.MetadataValue.int(counts[ledger.DUPLICATE]),
+        "quarantined": dg.MetadataValue.int(counts[ledger.QUARANTINED]),
+        "pending": dg.MetadataValue.int(counts[ledger.PENDING]),
         "sites": dg.MetadataValue.int(len(info.sites)),
         "visits_ended": dg.MetadataValue.int(sum(s.ends for s in info.slots.values())),
         "visits_open": dg.MetadataValue.int(sum(s.carry for s in info.slots.values())),
@@ -53,6 +57,7 @@ def archived_range(found: ArchivedRange) -> Metadata:
         "cut_offsets": dg.MetadataValue.json(texts(found.cut.offsets)),
         "waited_for_spools_ms": dg.MetadataValue.int(found.cut.waited_ms),
         "pending_spools": dg.MetadataValue.text(", ".join(r.spool for r in found.cut.pending) or "none"),
+        "pending_elsewhere": dg.MetadataValue.int(found.cut.unshipped.unnamed),
         "waited_for_receipts_ms": dg.MetadataValue.int(found.proof.waited_ms),
         "reread_events": dg.MetadataValue.int(found.proof.reread_events),
         "new_holes": dg.MetadataValue.text(in_words(found.proof.holes)),
@@ -77,27 +82,34 @@ def per_hour(
 
 def candidate(found: Candidate) -> Metadata:
     """One hour's candidate rollup."""
-    ledger = found.provenance.ledger.values()
-    totals = {part: sum(counts[part] for counts in ledger) for part in PARTS}
     return {
         "generation": dg.MetadataValue.text(found.provenance.generation),
         "logic_version": dg.MetadataValue.int(found.provenance.logic_version),
         "rows": dg.MetadataValue.int(found.rows),
         "sites": dg.MetadataValue.int(len(found.provenance.sites)),
-        "ledger": dg.MetadataValue.json(totals),
+        "ledger": _ledger_table(found.provenance.ledger),
         "duration_ms": dg.MetadataValue.int(found.duration_ms),
     }
 
 
 def candidates(found: Sequence[Candidate]) -> Metadata:
     """What holds for the whole run."""
-    counts = [counts for c in found for counts in c.provenance.ledger.values()]
+    lines = [line for c in found for line in c.provenance.ledger.values()]
     return {
         "hours": dg.MetadataValue.int(len(found)),
         "total_rows": dg.MetadataValue.int(sum(c.rows for c in found)),
         "total_duration_ms": dg.MetadataValue.int(sum(c.duration_ms for c in found)),
-        "total_ledger": dg.MetadataValue.json({part: sum(c[part] for c in counts) for part in PARTS}),
+        "total_ledger": dg.MetadataValue.json(ledger.total(lines)),
     }
+
+
+def _ledger_table(found: Mapping[str, Line]) -> dg.TableMetadataValue:
+    """A line a site, the largest first, and one for all."""
+    largest = sorted(found.items(), key=lambda entry: (-entry[1].get(ledger.ACCEPTED, 0), entry[0]))
+    rows = [("all sites", ledger.total(found.values())), *largest[:LEDGER_MAX_SITES]]
+    return dg.MetadataValue.table(
+        [dg.TableRecord({"site": site, **{p: line.get(p, 0) for p in ledger.PARTS}}) for site, line in rows]
+    )
 
 
 def reprocessing(share: Share, folded: Folded) -> Metadata:

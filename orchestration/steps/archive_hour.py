@@ -9,13 +9,16 @@ from typing import Final
 
 import polars as pl
 
+from orchestration.spools import Unshipped
 from orchestration.steps.cut import texts
+from orchestration.steps.hour_ledger import Outside, lines
 from recount.columns import concat, drop_repeats
 from recount.counting.visits import cut
 from recount.event import EVENT_SCHEMA, POSITION_SCHEMA
 from recount.ids import new_id
 from recount.kafka import Offsets
 from recount.keys import event_slots
+from recount.ledger import ACCEPTED, DUPLICATE, Ledger
 from recount.periods import HOUR_MS, MINUTE_MS, hour_start_ms, next_hour, previous_hour
 from recount.store.archive import Archive, ArchiveInfo, SlotInfo, by_slot, carry_source
 from recount.store.raw import RawStore
@@ -27,8 +30,6 @@ IDENTITY: Final = ["site", "id"]
 PRECEDENCE: Final = ["received", "spool", "seq", *POSITION_SCHEMA]
 MARGIN: Final = [*IDENTITY, *PRECEDENCE]
 
-ACCEPTED: Final = "accepted"
-DUPLICATE: Final = "duplicate"
 RUN_NOTE: Final = "run"
 OPEN_NOTE: Final = "open_until_ms"
 
@@ -85,10 +86,12 @@ class Archiver:
         slots: int,
         run: str,
         fresh_from: Offsets | None = None,
+        unshipped: Unshipped | None = None,
     ) -> None:
         self._raw, self._archive = raw, archive
         self._cut, self._slots, self._run = cut, slots, run
         self._fresh_from = fresh_from or {}
+        self._unshipped = unshipped or Unshipped()
         self._hours: dict[str, pl.DataFrame] = {}
         self._fresh: dict[str, int] = {}
 
@@ -110,7 +113,7 @@ class Archiver:
             cut=texts(self._cut),
             slots=by_slot(slots),
             previous=carry_source(before),
-            ledger=_ledger(events, found.kept, self._archive.newest(hour)),
+            ledger=self._ledger(hour, events, found.kept),
             notes=self._notes(hour, until_ms),
         )
         self._archive.seal(hour, generation, info)
@@ -139,6 +142,11 @@ class Archiver:
         columns = list(EVENT_SCHEMA)
         archived = self._archive.read_events(hour, newest.generation, columns=columns)
         return drop_repeats(concat([raw, archived.select(columns)]))
+
+    def _ledger(self, hour: str, events: pl.DataFrame, kept: pl.DataFrame) -> Ledger:
+        dead = self._raw.quarantined(hour)
+        outside = Outside.of(hour, dead, self._cut, self._unshipped)
+        return lines(_ledger(events, kept, self._archive.newest(hour)), events, outside)
 
     def _margins(self, hour: str) -> pl.DataFrame:
         start = hour_start_ms(hour)

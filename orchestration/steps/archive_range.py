@@ -51,7 +51,13 @@ def archive_range(
     since = {source: place.proven.offset(source) for source in cut.offsets}
     proof = _prover(place).prove(cut)
     archiver = Archiver(
-        place.raw, place.archive, cut.offsets, slots=place.settings.event_slots, run=run_id, fresh_from=since
+        place.raw,
+        place.archive,
+        cut.offsets,
+        slots=place.settings.event_slots,
+        run=run_id,
+        fresh_from=since,
+        unshipped=cut.unshipped,
     )
 
     def archive_one(hour: str) -> Archived:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from orchestration.log import Log
-from orchestration.spools import SpoolReport, Spools
+from orchestration.spools import SpoolReport, Spools, Unshipped
 from recount.kafka import Offsets, SourcePartition
 
 ASK_EVERY_S: Final = 0.5
@@ -15,13 +15,15 @@ ASK_EVERY_S: Final = 0.5
 
 @dataclass(frozen=True)
 class TakenCut:
-    """End offsets, when they were taken, and the spools whose events could not be waited for any longer."""
+    """End offsets, when they were taken, the spools whose events could not be waited for any longer, and
+    what was not in Kafka just before."""
 
     offsets: Offsets
     oldest: Offsets
     taken_ms: int
     waited_ms: int
     pending: tuple[SpoolReport, ...]
+    unshipped: Unshipped = field(default_factory=Unshipped)
 
 
 def take(
@@ -43,6 +45,7 @@ def take(
         behind = tuple(r for r in spools.reports() if _is_behind(r, before_ms))
         waited = now_ms() - started
         if not behind or waited >= wait_ms:
+            unshipped = spools.unshipped(before_ms)  # before the ends: what is in both is archived
             ranges = log.ranges()
             return TakenCut(
                 offsets={source: end for source, (_, end) in ranges.items()},
@@ -50,6 +53,7 @@ def take(
                 taken_ms=now_ms(),
                 waited_ms=waited,
                 pending=behind,
+                unshipped=unshipped,
             )
         sleep(ASK_EVERY_S)
 

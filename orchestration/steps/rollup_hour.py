@@ -9,13 +9,14 @@ from typing import Final
 
 import polars as pl
 
-from orchestration.steps.archive_hour import ACCEPTED, DUPLICATE, OPEN_NOTE
+from orchestration.steps.archive_hour import OPEN_NOTE
 from orchestration.steps.hours import carry_out
 from recount.counting.fold import EVENT_FACTS, LOGIC_VERSION, Rollup, fold, merge
 from recount.counting.rollup import VERDICT, joined
 from recount.ids import new_id
 from recount.interpret import Interpreter
 from recount.interpret.bots import HUMAN
+from recount.ledger import ACCEPTED, BOT, COUNTED, DUPLICATE, EXCLUDED, PENDING, QUARANTINED, Ledger
 from recount.parallel import in_order
 from recount.periods import HOUR_MS, hour_start_ms
 from recount.store.archive import Archive, ArchiveInfo
@@ -30,25 +31,6 @@ PORTION_EVENTS: Final = 1_000_000  # of sites folded together: what is worked on
 SITE_MAX_EVENTS: Final = 4_000_000  # a site with more in an hour is folded slot by slot, and merged
 
 EVERY_SITE: Final = SiteRange("")
-
-COUNTED: Final = "counted"
-BOT: Final = "bot"
-EXCLUDED: Final = "excluded"  # no exclusion rules yet
-PARTS: Final = (ACCEPTED, COUNTED, BOT, EXCLUDED, DUPLICATE)
-Ledger = dict[str, dict[str, int]]
-
-
-@dataclass(frozen=True)
-class Unbalanced:
-    """An hour and site whose ledger does not add up."""
-
-    hour: str
-    site: str
-    accepted: int
-    accounted: int
-
-    def __str__(self) -> str:
-        return f"{self.hour} {self.site}: {self.accepted} accepted, {self.accounted} accounted for"
 
 
 @dataclass(frozen=True)
@@ -186,20 +168,10 @@ def ledger_of(info: ArchiveInfo, rollup: Rollup) -> Ledger:
             COUNTED: human.get(site, 0),
             BOT: every.get(site, 0) - human.get(site, 0),
             EXCLUDED: 0,
-            DUPLICATE: counts[DUPLICATE],
+            **{part: counts.get(part, 0) for part in (DUPLICATE, QUARANTINED, PENDING)},
         }
         for site, counts in sorted(info.ledger.items())
     }
-
-
-def unbalanced(hour: str, ledger: Ledger) -> list[Unbalanced]:
-    """The sites of an hour whose accepted events are not all accounted for."""
-    found = []
-    for site, counts in ledger.items():
-        accounted = sum(counts[part] for part in PARTS if part != ACCEPTED)
-        if accounted != counts[ACCEPTED]:
-            found.append(Unbalanced(hour, site, counts[ACCEPTED], accounted))
-    return found
 
 
 def _accepted(rows: pl.DataFrame) -> dict[str, int]:

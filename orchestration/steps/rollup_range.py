@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from orchestration.resources import Workplace
-from orchestration.steps.rollup_hour import Unbalanced, fold_hours, ledger_of, provenance, unbalanced
+from orchestration.steps.rollup_hour import fold_hours, ledger_of, provenance
+from recount.ledger import Unbalanced, unbalanced
 from recount.periods import previous_hour
 from recount.store.archive import ArchiveInfo
 from recount.store.provenance import Provenance

@@ -116,3 +116,19 @@ def test_a_reader_finds_what_a_writer_with_more_shards_wrote(table: Table) -> No
     for n in range(16):
         write(writer, [n])
     assert offsets(RawStore(table, SETTINGS).read(HOUR)) == [("events", n) for n in range(16)]
+
+
+def test_dead_letters_are_found_by_their_hour(table: Table) -> None:
+    store = RawStore(table, SETTINGS)
+    poison = [value(v=9, seq=1), b"bad", value(v=9, seq=3, ts=TS + HOUR_MS), value(seq=4), value(v=9, seq=5)]
+    for _ in range(2):  # a redelivery marks nothing twice
+        store.write(store.prepare(poison, positions("events", 2, range(5)), TS), lambda _: None)
+    store.write(store.prepare(poison[:1], positions("events", 2, [0]), TS), lambda _: None)
+    found = store.quarantined(HOUR)
+    assert found.select("topic", "partition", "offset", "reason", "site", "spool", "seq").rows() == [
+        ("events", 2, 0, "unknown_version", "demo", "s", 1),
+        ("events", 2, 4, "unknown_version", "demo", "s", 5),
+    ]
+    assert store.quarantined(hour_of(TS + HOUR_MS))["seq"].to_list() == [3]
+    assert store.quarantined(None)["offset"].to_list() == [1]
+    assert store.quarantined("2001-01-01T00").is_empty()

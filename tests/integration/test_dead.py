@@ -13,6 +13,9 @@ import pytest
 from edge import pieces
 from orchestration.resources import Workplace, open_workplace
 from orchestration.steps.archive_range import archive_range
+from orchestration.steps.hours import made_by
+from orchestration.steps.publish_range import publish_range
+from orchestration.steps.rollup_range import rollup_range
 from recount.dead_letters import Fates, Kept, Retrier
 from recount.ids import new_id
 from recount.kafka import ensure_topics, producer
@@ -140,3 +143,19 @@ def test_an_event_older_than_the_archive_is_a_letter(letters: Letters) -> None:
     shown = letters.recount("show", f"events/0/{with_place}")
     assert (shown["reason"], shown["hour"]) == ("too_old", "2015-04-30T23")
     assert hour_of(TS) == HOUR
+
+
+def test_the_ledger_has_a_column_for_each(letters: Letters) -> None:
+    place, run = letters.place, "ledger"
+    archive_range(place, [HOUR], run)
+    rollup_range(place, made_by(run, [HOUR], place.archive), run, reason="test")
+    assert publish_range(place, [HOUR], run, reason="test") is not None
+    done = letters.stack.recount("ledger", "--hour", HOUR, "--site", "dead-letters", "--json")
+    assert done.returncode == 0, done.stderr
+    found = orjson.loads(done.stdout)
+    line = {part: count for part, count in found["sites"]["dead-letters"].items() if count}
+    assert line == {"accepted": 2, "counted": 2}
+    assert found["balances"]
+    assert "dead-letters" in letters.stack.recount("ledger", "--hour", HOUR).stdout
+    wrong = letters.stack.recount("ledger", "--hour", "yesterday")
+    assert (wrong.returncode, "is no hour" in wrong.stderr) == (1, True)

@@ -15,8 +15,9 @@ from typing import Final
 import structlog
 
 from recount.counting.counted import truncated
-from recount.errors import Conflict, InvalidInput
+from recount.errors import Conflict, Incomplete, InvalidInput
 from recount.keys import site_slot
+from recount.ledger import unbalanced
 from recount.parallel import in_order
 from recount.publishing.draft import Draft, SlotChange
 from recount.publishing.parents import Changes, Parents, Why
@@ -75,7 +76,7 @@ class Publisher:
         """Show candidates, all of them or none; what is published already is passed over.
 
         Raises Conflict naming the hour whose base changed since its candidate was computed, InvalidInput for
-        a candidate that does not exist.
+        a candidate that does not exist, Incomplete for one whose ledger does not balance.
         """
         if not hours:
             raise InvalidInput("name at least one hour to publish", field="hours")
@@ -133,6 +134,9 @@ class Publisher:
         if info is None:
             detail = f"there is no candidate {candidate.generation} of hour {candidate.hour}"
             raise InvalidInput(detail, field="hours")
+        wrong = unbalanced(info.period, info.ledger)
+        if wrong:
+            raise Incomplete(f"the ledger does not balance, nothing is published: {wrong[0]}")
         return info
 
     def _rebased(

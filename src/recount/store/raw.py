@@ -11,6 +11,8 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from typing import Final, cast
 
 import polars as pl
@@ -22,10 +24,12 @@ from recount import columns
 from recount.columns import PoisonReason
 from recount.errors import Conflict
 from recount.event import EVENT_SCHEMA, POSITION_SCHEMA
+from recount.glimpse import glimpse
 from recount.kafka import SourcePartition
 from recount.periods import FIRST_HOUR, HOUR_MS, hour_of, hour_start_ms
 from recount.quarantine import DeadLetter
 from recount.settings import Settings
+from recount.store import blobs
 from recount.store.table import ITEM_MAX_BYTES, Item, Table
 
 ZSTD_LEVEL: Final = 3
@@ -34,9 +38,20 @@ AHEAD_MAX_MS: Final = 2 * DAY_S * 1000  # the door lets nothing be more than min
 RECEIPT_MAX_OFFSETS: Final = 100_000
 RECEIPT_MAX_ENTRIES: Final = 3_000  # hours and quarantined offsets: 400 KB would hold about 7,000
 READ_THREADS: Final = 4
+MARKS_MAX: Final = 1_000  # of dead letters in an item: well below 400 KB
 _KEY_COLUMNS: Final = ("topic", "partition")  # in the sort key, not in the data
 _ASCENDING: Final = ("offset", "seq", "ts", "received")
 _LAYOUT: Final = ("layout", "shards")
+
+_Mark = tuple[int, str, str | None, str | None, int | None]  # offset, reason, site, spool, seq
+
+DEAD_SCHEMA: Final[dict[str, pl.DataType]] = {
+    **POSITION_SCHEMA,
+    "reason": pl.String(),
+    "site": pl.String(),
+    "spool": pl.String(),
+    "seq": pl.Int64(),
+}
 
 Span = tuple[int, int]  # offsets [first, next)
 
@@ -225,6 +240,7 @@ class RawStore:
         self._table.put_many(batch.items)
         if batch.dead:
             quarantine(batch.dead)
+            self._table.put_many(_marks(batch.dead))
         self._table.put_many(_receipt_item(r, self._ttl_days) for r in batch.receipts)
 
     def read(self, hour: str) -> pl.DataFrame:
@@ -236,6 +252,17 @@ class RawStore:
         with ThreadPoolExecutor(READ_THREADS) as pool:
             for items in pool.map(lambda shard: self._items(hour, shard), range(self._read_shards())):
                 yield from map(decode_item, items)
+
+    def quarantined(self, hour: str | None) -> pl.DataFrame:
+        """The dead letters of an hour, of None those whose hour cannot be told: DEAD_SCHEMA, each once."""
+        rows = [
+            (topic, partition, *row)
+            for item in self._table.query(_dead_pk(hour), consistent=True)
+            for topic, partition in [_source_of(item["sk"])]
+            for row in blobs.unpack(item["data"], list[_Mark])
+        ]
+        found = pl.DataFrame(rows, schema=DEAD_SCHEMA, orient="row")
+        return columns.drop_repeats(found).sort(list(POSITION_SCHEMA))
 
     def receipts(
         self, source: SourcePartition, from_offset: int = 0, *, end: int | None = None
@@ -263,6 +290,31 @@ class RawStore:
     def _read_shards(self) -> int:
         known = self._table.get(_LAYOUT, consistent=True)
         return self._shards if known is None else max(self._shards, int(known["count"]))
+
+
+def _marks(dead: Sequence[DeadLetter]) -> Iterator[Item]:
+    """Which letters lie in which hour, for its ledger. They never expire: a letter may be retried as long as
+    it exists, and until then it is missing from the hour."""
+    letters = [(letter, glimpse(letter.value)) for letter in dead]
+    by_place = groupby(
+        sorted(letters, key=lambda entry: (entry[1].hour or "", entry[0].topic, entry[0].partition)),
+        key=lambda entry: (entry[1].hour, entry[0].topic, entry[0].partition),
+    )
+    for (hour, topic, partition), group in by_place:
+        marks = sorted(((d.offset, d.reason, g.site, g.spool, g.seq) for d, g in group), key=itemgetter(0))
+        for at in range(0, len(marks), MARKS_MAX):
+            part = marks[at : at + MARKS_MAX]
+            sk = f"{_source_key(topic, partition)}#{part[0][0]:020d}#{part[-1][0]:020d}"
+            yield {"pk": _dead_pk(hour), "sk": sk, "data": blobs.pack(part)}
+
+
+def _dead_pk(hour: str | None) -> str:
+    return f"dead#{hour or 'unknown'}"
+
+
+def _source_of(sk: str) -> SourcePartition:
+    topic, partition = sk.split("#")[0].split("/")
+    return topic, int(partition)
 
 
 def gaps(spans: Iterable[Span], start: int, end: int) -> list[Span]:

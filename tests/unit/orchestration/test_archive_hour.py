@@ -11,7 +11,7 @@ from recount.columns import decode, positions
 from recount.errors import Incomplete
 from recount.periods import HOUR_MS, MINUTE_MS, hour_start_ms
 from recount.store.archive import ArchiveInfo
-from tests.unit.orchestration.world import BULK, LIVE, START, World, hour
+from tests.unit.orchestration.world import ALL_INSIDE, BULK, LIVE, START, World, hour
 
 MINUTE = MINUTE_MS
 
@@ -100,7 +100,7 @@ class TestOneHour:
         info = archive(world, hour(0))
         assert ids(world, info) == ["e2", "e3", "e5"]
         assert info.cut == {"events/00000": 4, "imports/00000": 1}
-        assert info.ledger == {"demo": {"accepted": 3, "duplicate": 0}}
+        assert info.ledger == {"demo": {"accepted": 3, "duplicate": 0} | ALL_INSIDE}
         assert info.notes == {"run": "run-1"}
 
     def test_a_delivery_twice_is_counted_once(self, world: World) -> None:
@@ -110,20 +110,20 @@ class TestOneHour:
         world.deliver([value, value])
         info = archive(world, hour(0))
         assert info.events == 5
-        assert info.ledger == {"demo": {"accepted": 5, "duplicate": 0}}
+        assert info.ledger == {"demo": {"accepted": 5, "duplicate": 0} | ALL_INSIDE}
 
     def test_a_retried_beacon_is_a_duplicate(self, world: World) -> None:
         world.deliver([world.event(0, id="a"), world.event(1, id="a", spool="other", seq=1)])
         info = archive(world, hour(0))
         assert ids(world, info) == ["a"]
-        assert info.ledger == {"demo": {"accepted": 2, "duplicate": 1}}
+        assert info.ledger == {"demo": {"accepted": 2, "duplicate": 1} | ALL_INSIDE}
 
     def test_a_retry_across_the_hour_is_counted_in_one_hour(self, world: World) -> None:
         world.deliver([world.event(HOUR_MS - 5, id="a"), world.event(HOUR_MS + 5, id="a")])
         world.deliver([world.event(HOUR_MS + 11 * MINUTE)])
         first, second = archive(world, hour(0)), archive(world, hour(1))
         assert (first.events, second.events) == (1, 1)
-        assert second.ledger["demo"] == {"accepted": 2, "duplicate": 1}
+        assert second.ledger["demo"] == {"accepted": 2, "duplicate": 1} | ALL_INSIDE
 
     def test_what_lies_beyond_the_cut_waits(self, world: World) -> None:
         world.deliver([world.event(0)])
@@ -139,7 +139,7 @@ class TestOneHour:
         world.deliver([world.event(3)])
         again = archive(world, hour(0))
         assert (first.events, again.events) == (2, 3)
-        assert again.ledger == {"demo": {"accepted": 4, "duplicate": 1}}
+        assert again.ledger == {"demo": {"accepted": 4, "duplicate": 1} | ALL_INSIDE}
 
     def test_an_hour_without_events_is_an_archive_too(self, world: World) -> None:
         info = archive(world, hour(0))

@@ -31,7 +31,7 @@ def test_a_range_is_one_run_with_metadata_for_each_hour(runner: Runner, world: W
     assert archived[hour(0)]["cut"] == {"events/00000": 20, "imports/00000": 0}
     assert archived[hour(0)]["bytes"] > 0
     rolled = materialized(result, "hourly_rollup")
-    assert rolled[hour(1)]["ledger"]["accepted"] == 10
+    assert rolled[hour(1)]["ledger"].records[0].data["accepted"] == 10
     assert rolled[hour(1)]["total_ledger"]["counted"] == 20
     published = materialized(result, "published_hours")
     root = world.place.manifests.current()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from orchestration.spools import SpoolReport
+from orchestration.spools import SpoolReport, Unshipped
 from orchestration.steps.cut import TakenCut, key, source_of, take, texts
 from recount.errors import Unavailable
-from tests.unit.orchestration.world import BULK, LIVE, START, World
+from tests.unit.orchestration.world import BULK, LIVE, START, FakeSpools, World
 
 
 def cut_before(world: World, before_ms: int, wait_ms: int = 2_000) -> TakenCut:
@@ -58,7 +58,7 @@ def test_when_the_wait_is_over_the_rest_is_pending(world: World, stuck: SpoolRep
 def test_offsets_are_taken_after_the_spools_have_answered(world: World) -> None:
     """What a spool shipped before it answered is below the cut."""
 
-    class Shipping:
+    class Shipping(FakeSpools):
         def reports(self) -> list[SpoolReport]:
             world.produce([world.event(0)])
             return [SpoolReport("a", 1)]
@@ -77,3 +77,18 @@ def test_no_cut_while_the_log_is_away(world: World) -> None:
 def test_source_partitions_as_text() -> None:
     assert texts({("events", 3): 7, ("events", 10): 8}) == {"events/00003": 7, "events/00010": 8}
     assert source_of(key(("events.dead", 12))) == ("events.dead", 12)
+
+
+def test_what_is_not_shipped_is_asked_before_the_ends_are_taken(world: World) -> None:
+    """An event that is shipped in between is in both, and is archived; never in neither."""
+
+    class Shipping(FakeSpools):
+        def unshipped(self, before_ms: int) -> Unshipped:
+            asked.append(before_ms)
+            world.produce([world.event(0)])
+            return Unshipped(unnamed=1)
+
+    asked: list[int] = []
+    place = world.place
+    cut = take(place.log, Shipping(), before_ms=START, wait_ms=0, now_ms=place.now_ms, sleep=place.sleep)
+    assert (asked, cut.offsets[LIVE], cut.unshipped.unnamed) == ([START], 1, 1)

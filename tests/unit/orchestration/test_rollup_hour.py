@@ -7,9 +7,10 @@ from polars.testing import assert_frame_equal
 
 from orchestration.steps import rollup_hour
 from orchestration.steps.archive_range import archive_range
-from orchestration.steps.rollup_hour import Task, fold_hours, tasks_of, unbalanced
+from orchestration.steps.rollup_hour import Task, fold_hours, tasks_of
 from recount.counting.rollup import Rollup, merge
 from recount.event import Revenue
+from recount.ledger import unbalanced
 from recount.periods import HOUR_MS, MINUTE_MS
 from recount.store.archive import ArchiveInfo, SlotInfo
 from recount.store.objects import SiteRange

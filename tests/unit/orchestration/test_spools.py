@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from orchestration.spools import DirectorySpools, SpoolReport
+from orchestration.spools import DirectorySpools, Lost, Place, SpoolReport, Unshipped
 from recount.discovery import FileDirectory, Instance
 
 SHIPPER = Instance("shipper", "shipper-1", "127.0.0.1", 8070)
@@ -78,3 +78,27 @@ def test_a_silent_shipper_is_waited_for_too(
 
 def test_nobody_in_the_directory_means_nothing_to_wait_for(tmp_path: Path) -> None:
     assert DirectorySpools(FileDirectory(tmp_path)).reports() == []
+
+
+def test_what_is_not_shipped_comes_from_every_shipper_that_answers(
+    directory: FileDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = Instance("shipper", "shipper-2", "127.0.0.1", 8071)
+    silent = Instance("shipper", "shipper-3", "127.0.0.1", 8072)
+    directory.register(second)
+    directory.register(silent)
+    place = {"spool": "aaa", "hour": "2026-09-21T15", "site": "demo", "seqs": [4, 5]}
+    lost = {"spool": "bbb", "first": 3, "last": 4, "cause": "damaged"}
+    path = "/v1/spools/unshipped?before_ms=77"
+    answer(
+        monkeypatch,
+        {
+            f"{SHIPPER.url}{path}": {"waiting": [place], "unnamed": 2, "set_aside": []},
+            f"{second.url}{path}": {"waiting": [], "unnamed": 3, "set_aside": [place]},
+            f"{second.url}/v1/spools": {"spools": [], "quarantined": [lost]},
+        },
+    )
+    spools = DirectorySpools(directory)
+    known = Place("aaa", "2026-09-21T15", "demo", [4, 5])
+    assert spools.unshipped(77) == Unshipped(waiting=[known], unnamed=5, set_aside=[known])
+    assert spools.lost() == [Lost("bbb", 3, 4, "damaged")]

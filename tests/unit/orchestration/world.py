@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 import polars as pl
 
 from orchestration.resources import Workplace
-from orchestration.spools import SpoolReport
+from orchestration.spools import Lost, SpoolReport, Unshipped
 from orchestration.steps.archive_range import archive_range
 from orchestration.steps.cut import TakenCut, take
 from orchestration.steps.hours import made_by
@@ -35,6 +35,7 @@ LIVE: Final[SourcePartition] = ("events", 0)
 BULK: Final[SourcePartition] = ("imports", 0)
 START: Final = made.TS  # the start of an hour
 HOUR: Final = hour_of(START)
+ALL_INSIDE: Final = {"quarantined": 0, "pending": 0}  # the rest of a ledger's line, as a rule
 
 
 def hour(n: int) -> str:
@@ -62,9 +63,17 @@ class FakeSpools:
     """Reports as a test sets them; with several, each asking takes the next."""
 
     answers: list[list[SpoolReport]] = field(default_factory=lambda: [[]])
+    not_shipped: Unshipped = field(default_factory=Unshipped)
+    set_aside: list[Lost] = field(default_factory=list)
 
     def reports(self) -> list[SpoolReport]:
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+    def lost(self) -> list[Lost]:
+        return self.set_aside
+
+    def unshipped(self, before_ms: int) -> Unshipped:
+        return self.not_shipped
 
 
 class World:
