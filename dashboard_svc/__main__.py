@@ -69,7 +69,7 @@ def wire(settings: Settings, tables: Tables, directory: Directory) -> Services:
             segments,
             Candidates(settings.archive_root),
             settings.site_slots,
-            lambda run: f"http://{settings.host}:{settings.dagster_port}/runs/{run}",
+            lambda run: f"{settings.dagster_page}/runs/{run}",
         ),
         metrics=Metrics(),
         front_url=lambda: _front_url(settings, directory),
