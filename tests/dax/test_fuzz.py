@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -49,6 +50,8 @@ items = st.recursive(
 )
 
 
+# A client's threads, still there from other tests, draw their pauses from `random` meanwhile.
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module")
 @given(number=st.sampled_from(sorted(METHODS)), draw=st.data())
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_request_is_answered(
