@@ -50,7 +50,8 @@ def write_config(settings: Settings, folder: Path, password: str) -> Path:
     """Traefik's settings and routes in a folder; returns the path of the settings."""
     folder.mkdir(parents=True, exist_ok=True)
     routes, config = folder / "routes.yaml", folder / "traefik.yaml"
-    routes.touch(mode=0o600)
+    for secret in (routes, config):  # the password's hash, Consul's token
+        secret.touch(mode=0o600)
     routes.write_text(traefik_routes(settings, password))
     config.write_text(traefik_config(settings, routes))
     return config

@@ -97,6 +97,7 @@ def traefik_config(settings: Settings, routes: Path) -> str:
         admin=f"{LOOPBACK}:{settings.traefik_admin_port}",
         proxies=networks("trusted_proxies", settings.trusted_proxies),
         consul=urlsplit(settings.consul),
+        consul_token=settings.consul_token,
         drain_s=settings.drain_s,
         routes=str(routes),
     )

@@ -108,6 +108,8 @@ def test_traefik_believes_only_our_proxies_and_logs_nothing_personal() -> None:
     catalog = config["providers"]["consulCatalog"]
     assert catalog["endpoint"] == {"address": "127.0.0.1:8500", "scheme": "http"}
     assert not catalog["exposedByDefault"]
+    guarded = yaml.safe_load(traefik_config(replace(SETTINGS, consul_token="t"), Path("/routes.yaml")))
+    assert guarded["providers"]["consulCatalog"]["endpoint"]["token"] == "t"
 
 
 def test_routes_name_only_services_for_the_outside() -> None:
