@@ -5,20 +5,28 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from typing import Final
 
 import click
+from rich.console import Console
 
 from cli.context import CliContext, pass_context
 from cli.dagster_client import DagsterClient
+from cli.progress import counting
 from cli.publishing import operator, run_alone
 from recount.errors import InvalidInput
 from recount.publishing.collect import Collector
+from recount.publishing.comparison import Comparison
+from recount.publishing.differ import Differ
 from recount.publishing.history import past
 from recount.publishing.publisher import Publisher
 from recount.publishing.reprocessing import Corrections
+from recount.publishing.review import Review
 from recount.publishing.rollback import CAUSE as UNDO
 from recount.publishing.rollback import Rollbacks
+from recount.publishing.thresholds import Threshold
+from recount.publishing.thresholds import parse as parse_thresholds
 from recount.store.archive import Archive
 from recount.store.candidates import Candidates
 from recount.store.catalog import Catalog
@@ -42,6 +50,7 @@ class Stores:
     reprocessings: Reprocessings
     site_slots: int
     top_values: int
+    thresholds: tuple[Threshold, ...]
 
 
 def open_stores(context: CliContext) -> Stores:
@@ -55,7 +64,22 @@ def open_stores(context: CliContext) -> Stores:
         reprocessings=Reprocessings(tables.catalog),
         site_slots=settings.site_slots,
         top_values=settings.top_values,
+        thresholds=parse_thresholds(settings.diff_thresholds),
     )
+
+
+def review_of(stores: Stores) -> Review:
+    def differ() -> Differ:
+        return Differ(stores.manifests, stores.segments, stores.candidates, stores.catalog.sites())
+
+    return Review(differ, stores.reprocessings, stores.thresholds)
+
+
+def compared(review: Review, request: Reprocessing, console: Console) -> Comparison:
+    """What publishing would change, with a bar while it is found out."""
+    with counting("Comparing", len(review.days(request)), console) as advance:
+        done = count(1)
+        return review.compare(request, lambda _: advance(next(done)))
 
 
 def corrections_of(stores: Stores) -> Corrections:
@@ -68,7 +92,14 @@ def corrections_of(stores: Stores) -> Corrections:
         site_slots=stores.site_slots,
         top_values=stores.top_values,
     )
-    return Corrections(publisher, stores.manifests, stores.candidates, stores.archive, stores.reprocessings)
+    return Corrections(
+        publisher,
+        stores.manifests,
+        stores.candidates,
+        stores.archive,
+        stores.reprocessings,
+        review_of(stores),
+    )
 
 
 def rollbacks_of(stores: Stores) -> Rollbacks:
@@ -98,15 +129,24 @@ def request_of(stores: Stores, name: str) -> Reprocessing:
 
 @click.command()
 @click.argument("reprocessing_id", metavar="REPROCESSING")
+@click.option(
+    "--approve", metavar="WHY", help="Stand for totals that move further than the thresholds allow."
+)
 @pass_context
-def publish(context: CliContext, /, reprocessing_id: str) -> None:
+def publish(context: CliContext, /, reprocessing_id: str, approve: str | None) -> None:
     """Publish the candidates of a reprocessing: readers see all of it or nothing.
 
-    Refused where an hour was published again since its candidate was computed.
+    Refused where an hour was published again since its candidate was computed, and where a site's totals move
+    too far (`recount diff` shows it) unless you say why that is right.
     """
     stores = open_stores(context)
     request = stores.reprocessings.open(request_of(stores, reprocessing_id).id)
     corrections_of(stores).check(request, stores.reprocessings.hours(request.id))
+    review = review_of(stores)
+    if approve is not None:
+        request = review.approve(request, operator(), approve, time.time_ns() // 1_000_000)
+    with Console(stderr=True).status("Comparing"):
+        review.check(request)
     label = f"Publishing {request.id}"
     config: dict[str, object] = {"reprocessing": request.id}
     run_alone(context, PUBLISH_JOB, "show_candidates", config, label=label, reason=request.reason)

@@ -32,6 +32,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "import": Entry("cli.import_log:import_group", "Import history, such as a web server's access log."),
     "publish-open": Entry("cli.publish_open:publish_open", "Publish the hours that are still running, now."),
     "reprocess": Entry("cli.reprocess:reprocess", "Compute hours again, beside what is published."),
+    "diff": Entry("cli.diff:diff", "Show what publishing a reprocessing would change."),
     "publish": Entry("cli.corrections:publish", "Publish a reprocessing, in one step."),
     "history": Entry("cli.corrections:history", "List what was published, when and why."),
     "rollback": Entry("cli.corrections:rollback", "Undo a publication."),

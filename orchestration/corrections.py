@@ -37,6 +37,22 @@ def publish_reprocessing() -> None:
     show_candidates()
 
 
+@dg.op(out=dg.Out(dg.Nothing))
+def compare_candidates(
+    context: dg.OpExecutionContext, config: ReprocessingConfig, workplace: dg.ResourceParam[Workplace]
+) -> None:
+    """What publishing the candidates of a reprocessing would change, as tables of this run."""
+    review = workplace.review
+    request = workplace.reprocessings.get(config.reprocessing)
+    found = review.compare(request, lambda day: context.log.info(f"{day} compared"))
+    context.add_output_metadata(report.comparison(found, review.blocked(found)))
+
+
+@dg.job(description="Show what publishing a reprocessing would change, before anybody sees it.")
+def diff_reprocessing() -> None:
+    compare_candidates()
+
+
 class RollbackConfig(dg.Config):
     """`publication`: the id of the one to undo, as `recount history` shows it."""
 
@@ -103,8 +119,8 @@ def daily_gc(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
 
 
 def jobs() -> list[dg.JobDefinition]:
-    """What `recount publish`, `recount rollback` and `recount gc` start."""
-    return [publish_reprocessing, rollback, gc]
+    """What `recount publish`, `rollback` and `gc` start, and the diff for those who work in Dagster."""
+    return [publish_reprocessing, diff_reprocessing, rollback, gc]
 
 
 def _tell(context: dg.OpExecutionContext, publication: Publication) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from typing import Final
 
 import dagster as dg
+import polars as pl
 
 from orchestration.steps.archive_hour import OPEN_NOTE
 from orchestration.steps.archive_range import ArchivedRange
@@ -16,6 +17,9 @@ from orchestration.steps.publish_range import PublishedRange
 from orchestration.steps.rollup_range import Candidate
 from recount import ledger
 from recount.ledger import Line
+from recount.publishing.comparison import Comparison
+from recount.publishing.summary import appeared_and_vanished, largest, totals, unchanged_share
+from recount.publishing.thresholds import Blocked
 from recount.store.archive import ArchiveInfo
 from recount.store.manifests import Publication
 from recount.store.provenance import Provenance
@@ -27,6 +31,8 @@ ITEMS_READABLE: Final = "items_match_receipts"
 LEDGER_BALANCES: Final = "ledger_balances"
 LEDGER_MAX_SITES: Final = 100
 NAMED_MAX: Final = 20  # of anything listed in a message
+DIFF_ROWS: Final = 50
+DIFF_METRICS: Final = ("visitors", "visits", "pageviews", "events")
 
 
 def archived_hour(info: ArchiveInfo) -> Metadata:
@@ -237,3 +243,25 @@ def ledger_balances(found: Sequence[Candidate]) -> dg.AssetCheckResult:
         description="; ".join(map(str, wrong[:NAMED_MAX])) or "Every accepted event is accounted for.",
         metadata={"lines": sum(len(c.provenance.ledger) for c in found), "unbalanced": len(wrong)},
     )
+
+
+def comparison(found: Comparison, moves: Sequence[Blocked]) -> Metadata:
+    """What a correction would change: shares, totals by site, and the values that move most."""
+    appeared, vanished = appeared_and_vanished(found)
+    return {
+        "days": dg.MetadataValue.int(found.totals["day"].n_unique()),
+        "rows_unchanged_share": dg.MetadataValue.float(unchanged_share(found)),
+        "values_appeared": dg.MetadataValue.int(appeared),
+        "values_vanished": dg.MetadataValue.int(vanished),
+        "needs_approval": dg.MetadataValue.json([str(move) for move in moves]),
+        "totals": _table(totals(found, DIFF_METRICS).head(DIFF_ROWS)),
+        "values_that_move_most": _table(largest(found, "visitors", DIFF_ROWS)),
+    }
+
+
+def _table(rows: pl.DataFrame) -> dg.TableMetadataValue:
+    records = [dg.TableRecord(row) for row in rows.iter_rows(named=True)]
+    columns = [
+        dg.TableColumn(name, "int" if kind.is_integer() else "string") for name, kind in rows.schema.items()
+    ]
+    return dg.MetadataValue.table(records, schema=dg.TableSchema(columns))

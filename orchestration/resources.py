@@ -15,9 +15,12 @@ from orchestration.spools import DirectorySpools, Spools
 from orchestration.steps.completeness import Proven
 from recount.discovery import open_directory
 from recount.kafka import producer
+from recount.publishing import thresholds
 from recount.publishing.collect import Collector
+from recount.publishing.differ import Differ
 from recount.publishing.publisher import Publisher
 from recount.publishing.reprocessing import Corrections
+from recount.publishing.review import Review
 from recount.publishing.rollback import Rollbacks
 from recount.quarantine import DeadLetter, send
 from recount.settings import Settings
@@ -81,7 +84,16 @@ class Workplace:
 
     @cached_property
     def corrections(self) -> Corrections:
-        return Corrections(self.publisher, self.manifests, self.candidates, self.archive, self.reprocessings)
+        return Corrections(
+            self.publisher, self.manifests, self.candidates, self.archive, self.reprocessings, self.review
+        )
+
+    @cached_property
+    def review(self) -> Review:
+        def differ() -> Differ:
+            return Differ(self.manifests, self.segments, self.candidates, self.catalog.sites())
+
+        return Review(differ, self.reprocessings, thresholds.parse(self.settings.diff_thresholds))
 
     @cached_property
     def collector(self) -> Collector:

@@ -16,9 +16,12 @@ from recount.counting.rollup import Rollup
 from recount.ids import new_id
 from recount.keys import site_slot
 from recount.periods import hour_ranges
+from recount.publishing.differ import Differ
 from recount.publishing.publisher import HourCandidate, Publisher
 from recount.publishing.reprocessing import Corrections, confirmed_of
+from recount.publishing.review import Review
 from recount.publishing.rollback import Rollbacks
+from recount.publishing.thresholds import Threshold
 from recount.store.archive import Archive
 from recount.store.candidates import Candidates
 from recount.store.catalog import Site
@@ -47,6 +50,7 @@ class Press:
     sites: Mapping[str, Site] = field(default_factory=lambda: SITES)
     top_values: int = 1000
     slots: int = SLOTS
+    thresholds: Sequence[Threshold] = ()
     clock_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
 
     def __post_init__(self) -> None:
@@ -65,8 +69,13 @@ class Press:
 
         self.reprocessings = Reprocessings(self.roots)
         self.archive = Archive(str(self.folder))
+        self.review = Review(
+            lambda: Differ(self.manifests, self.segments, self.candidates, self.sites),
+            self.reprocessings,
+            self.thresholds,
+        )
         self.corrections = Corrections(
-            self.publisher, self.manifests, self.candidates, self.archive, self.reprocessings
+            self.publisher, self.manifests, self.candidates, self.archive, self.reprocessings, self.review
         )
         self.rollbacks = Rollbacks(
             self.publisher, self.manifests, self.candidates, self.segments, self.reprocessings, self.slots

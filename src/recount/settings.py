@@ -81,6 +81,7 @@ class Settings:
     grace_s: int = 60
     spool_wait_s: int = 120
     top_values: int = 1000
+    diff_thresholds: str = ""  # how far totals may move unapproved, `visitors=5%/20,...`; empty: the defaults
     live_hours: int = 3
     dagster_url: str = ""  # where people reach Dagster; empty: its port on `host`
     alert_webhook: str = ""  # a URL, or @ and the path of a file that holds it

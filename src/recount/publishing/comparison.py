@@ -22,6 +22,7 @@ METRICS: Final = (
     *("scroll_sum", "scroll_count", "exits", "accepted"),
 )
 REVENUE_PREFIX: Final = "revenue:"  # and the currency; in millionths of it
+MICROS: Final = 1_000_000
 TIMES: Final = (SERIES, HOURS)  # the same sums once more, by time of day
 PLACE: Final = ("site", "dimension", "value")
 CHANGES_SCHEMA: Final[dict[str, pl.DataType]] = {

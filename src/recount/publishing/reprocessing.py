@@ -8,6 +8,7 @@ from typing import Final
 
 from recount.errors import Conflict, Incomplete, InvalidInput
 from recount.publishing.publisher import HourCandidate, Publisher
+from recount.publishing.review import Review
 from recount.store.archive import Archive
 from recount.store.candidates import Candidates
 from recount.store.manifests import Entry, Manifests, Publication
@@ -58,12 +59,14 @@ class Corrections:
     candidates: Candidates
     archive: Archive
     reprocessings: Reprocessings
+    review: Review
 
     def publish(self, request_id: str, run_id: str = "") -> Publication:
         """One move of the pointer. Doing it again finds it done.
 
-        Raises BaseChanged naming each hour and what happened to it, Incomplete where hours are not computed
-        yet, InvalidInput for a reprocessing that is discarded, published or empty.
+        Raises BaseChanged naming each hour and what happened to it, NeedsApproval where totals move too far
+        to go unapproved, Incomplete where hours are not computed yet, InvalidInput for a reprocessing that is
+        discarded, published or empty.
         """
         request = self.reprocessings.get(request_id)
         if request.state == "published":
@@ -71,6 +74,7 @@ class Corrections:
         request = self.reprocessings.open(request_id)
         done = self.reprocessings.hours(request_id)
         self.check(request, done)
+        self.review.check(request)
         for hour in done.values():
             if hour.archive:
                 self.archive.adopt(hour.hour, hour.archive)

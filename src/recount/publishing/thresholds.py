@@ -9,7 +9,7 @@ from typing import Final
 import polars as pl
 
 from recount.errors import InvalidInput
-from recount.publishing.comparison import REVENUE_PREFIX, Comparison
+from recount.publishing.comparison import MICROS, REVENUE_PREFIX, Comparison
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,6 @@ DEFAULTS: Final = (
     Threshold("pageviews", 0.05, 50),
     Threshold("revenue", 0.01, 1),
 )
-MICROS: Final = 1_000_000
 
 
 @dataclass(frozen=True)

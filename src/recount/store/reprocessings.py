@@ -27,6 +27,15 @@ ATTEMPTS_MAX: Final = 20
 HOURS_MAX: Final = 24 * 366 * 20
 
 
+class Approval(msgspec.Struct, frozen=True, kw_only=True):
+    """Who stands for a change that is too large to pass by itself; `of`: the candidates it is given for."""
+
+    by: str
+    why: str
+    at_ms: int
+    of: str
+
+
 class Reprocessing(msgspec.Struct, frozen=True, kw_only=True):
     """A request to compute hours again.
 
@@ -47,6 +56,7 @@ class Reprocessing(msgspec.Struct, frozen=True, kw_only=True):
     publication: str = ""
     undoes: str = ""
     notes: list[str] = []
+    approval: Approval | None = None
     revision: int = 0
 
     @property
