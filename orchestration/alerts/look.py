@@ -15,6 +15,7 @@ from orchestration.resources import Workplace
 from orchestration.steps.completeness import Interval
 from orchestration.steps.cut import key, source_of
 from orchestration.steps.reconcile import IMPORT_IMPATIENT_MS, State, Waiting, hour_end_ms, look
+from orchestration.steps.spool_gaps import SpoolWatch, watch_spools
 from recount.errors import Unavailable
 from recount.kafka import IMPORTS
 from recount.periods import FIRST_HOUR
@@ -24,14 +25,18 @@ from recount.store.provenance import period_key
 IMPORT_PATIENCE: Final = 10  # an import is bulk: its group may be so many times further behind
 CRITICAL_LATER: Final = 3  # times the first threshold
 HOLES_TOLD_MS: Final = 7 * 86_400_000
-STORED: Final = (problems.GAP, problems.HOLE, problems.UNPUBLISHED, problems.STALE)
+STORED: Final = (
+    *(problems.GAP, problems.HOLE, problems.UNPUBLISHED, problems.STALE),
+    problems.SPOOL_GAP,
+)
 
 
 class Watch(msgspec.Struct, kw_only=True):
     """What the next look has to know of this one, all moments in ms UTC.
 
     `hours`: see `steps.reconcile`; `gaps` and `away`: first seen, by name; `letters`: dead letters known, of
-    which `fresh_letters` came since `letters_ms` (0: none came lately) and the newest at `letter_ms`.
+    which `fresh_letters` came since `letters_ms` (0: none came lately) and the newest at `letter_ms`;
+    `spools_ms`: since when numbers of spools are missing (0: none is).
     """
 
     hours: State = msgspec.field(default_factory=State)
@@ -41,6 +46,8 @@ class Watch(msgspec.Struct, kw_only=True):
     fresh_letters: int = 0
     letters_ms: int = 0
     letter_ms: int = 0
+    spools: SpoolWatch = msgspec.field(default_factory=SpoolWatch)
+    spools_ms: int = 0
 
 
 @dataclass
@@ -112,7 +119,16 @@ def _stored(place: Workplace, watch: Watch, links: Links, now_ms: int) -> list[P
         *_gaps(place, watch, links, now_ms),
         *_holes(place, links, now_ms),
         *_hours(place, watch, links, now_ms),
+        *_spools(place, watch, links, now_ms),
     ]
+
+
+def _spools(place: Workplace, watch: Watch, links: Links, now_ms: int) -> list[Problem]:
+    watch_spools(watch.spools, place.raw, place.log, place.spools)
+    watch.spools_ms = (watch.spools_ms or now_ms) if watch.spools.lost else 0
+    if not watch.spools_ms or now_ms - watch.spools_ms < place.settings.alert_settle_s * 1000:
+        return []
+    return [problems.spool_gap(watch.spools.lost, watch.spools_ms, links)]
 
 
 def _gaps(place: Workplace, watch: Watch, links: Links, now_ms: int) -> list[Problem]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
@@ -11,6 +11,7 @@ import msgspec
 
 from orchestration.groups import GroupLag
 from orchestration.steps.completeness import Interval, in_words
+from recount.seqs import Range
 
 Severity = Literal["warning", "critical"]
 Event = Literal["open", "over"]
@@ -25,6 +26,7 @@ HOLE: Final = "hole"
 DEAD: Final = "dead_letters"
 RUN: Final = "run"
 AWAY: Final = "away"
+SPOOL_GAP: Final = "spool_gap"
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,6 +136,22 @@ def hole(lost: Interval, found_ms: int, links: Links) -> Problem:
     )
 
 
+def spool_gap(lost: Mapping[str, Sequence[Range]], since_ms: int, links: Links) -> Problem:
+    count = sum(end - start + 1 for ranges in lost.values() for start, end in ranges)
+    named = [f"{spool} {_ranges(ranges)}" for spool, ranges in sorted(lost.items())]
+    return Problem(
+        key=SPOOL_GAP,
+        severity="critical",
+        since_ms=since_ms,
+        title=f"{count:,} accepted events did not arrive",
+        what="The door gave them numbers that are neither stored nor in quarantine: "
+        f"{'; '.join(named[:NAMED_MAX])}.",
+        todo="If a machine that collects is down or its shipper stands still, start it: its spool is shipped "
+        "to its end. If the spool is gone, the events are lost; look for the cause at its disk and log.",
+        link=links.asset("edge", "ingest"),
+    )
+
+
 def dead_letters(count: int, since_ms: int, links: Links) -> Problem:
     return Problem(
         key=DEAD,
@@ -230,6 +248,11 @@ def _body(problem: Problem, event: Event, over_ms: int) -> list[str]:
 
 def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _ranges(ranges: Sequence[Range]) -> str:
+    words = [str(start) if start == end else f"{start} to {end}" for start, end in ranges[:NAMED_MAX]]
+    return ", ".join(words) + (" and more" if len(ranges) > NAMED_MAX else "")
 
 
 def _count(names: Sequence[str], what: str) -> str:

@@ -90,11 +90,11 @@ def look(state: State, raw: RawStore, manifests: Manifests, sources: Iterable[So
     at, imports_ms = dict(state.at), state.imports_ms
     for source in sources:
         name = key(source)
-        receipts = _new_receipts(raw, source, at.get(name, 0))
+        receipts = new_receipts(raw, source, at.get(name, 0))
         for receipt in receipts:
             _note(waiting, receipt)
             imports_ms = max(imports_ms, receipt.written_ms if receipt.topic == IMPORTS else 0)
-        at[name] = _reached(receipts, at.get(name, 0))
+        at[name] = reached(receipts, at.get(name, 0))
         if len(waiting) > WAITING_MAX_HOURS:
             break  # the rest is read once these are published
     return State(at=at, waiting=_unsatisfied(waiting, manifests), imports_ms=imports_ms)
@@ -113,14 +113,15 @@ def hour_end_ms(hour: str) -> int:
     return hour_start_ms(hour) + HOUR_MS
 
 
-def _new_receipts(raw: RawStore, source: SourcePartition, at: int) -> list[Receipt]:
+def new_receipts(raw: RawStore, source: SourcePartition, at: int) -> list[Receipt]:
+    """Those that cover anything from `at` on, bounded, by first offset."""
     receipts = raw.receipts_from(source, at, limit=RECEIPTS_MAX)
     if receipts and receipts[0].first > at:  # a redelivery may reach over `at` from below
         return raw.receipts(source, at)
     return receipts
 
 
-def _reached(receipts: Iterable[Receipt], at: int) -> int:
+def reached(receipts: Iterable[Receipt], at: int) -> int:
     """Up to the first gap: what is missing there may still come."""
     for receipt in receipts:
         if receipt.first > at:

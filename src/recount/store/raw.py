@@ -25,9 +25,10 @@ from recount.columns import PoisonReason
 from recount.errors import Conflict
 from recount.event import EVENT_SCHEMA, POSITION_SCHEMA
 from recount.glimpse import glimpse
-from recount.kafka import SourcePartition
+from recount.kafka import EVENTS, SourcePartition
 from recount.periods import FIRST_HOUR, HOUR_MS, hour_of, hour_start_ms
 from recount.quarantine import DeadLetter
+from recount.seqs import pack
 from recount.settings import Settings
 from recount.store import blobs
 from recount.store.table import ITEM_MAX_BYTES, Item, Table
@@ -36,6 +37,7 @@ ZSTD_LEVEL: Final = 3
 DAY_S: Final = 86_400
 AHEAD_MAX_MS: Final = 2 * DAY_S * 1000  # the door lets nothing be more than minutes ahead
 RECEIPT_MAX_OFFSETS: Final = 100_000
+RECEIPT_MAX_SPOOL_BYTES: Final = 100_000
 RECEIPT_MAX_ENTRIES: Final = 3_000  # hours and quarantined offsets: 400 KB would hold about 7,000
 READ_THREADS: Final = 4
 MARKS_MAX: Final = 1_000  # of dead letters in an item: well below 400 KB
@@ -61,7 +63,8 @@ class Receipt:
     """Everything in [first, next) of a source partition is stored.
 
     `hours`: events per hour of `ts`; `last`: the largest offset with an event of that hour; `quarantined`:
-    the reason at each offset that went to the dead letters instead.
+    the reason at each offset that went to the dead letters instead; `spools`: of the topic `events` the
+    numbers of each spool that are in it, packed (`recount.seqs`), dead letters included.
     """
 
     topic: str
@@ -72,6 +75,7 @@ class Receipt:
     last: dict[str, int] = field(default_factory=dict)
     quarantined: dict[int, str] = field(default_factory=dict)
     written_ms: int = 0
+    spools: dict[str, bytes] = field(default_factory=dict)
 
     @property
     def source(self) -> SourcePartition:
@@ -148,15 +152,17 @@ def receipts_of(
 ) -> list[Receipt]:
     """Receipts for the offsets in `places`: one a run without a gap, cut where it would grow too large."""
     reasons = pl.DataFrame(
-        [(d.topic, d.partition, d.offset, d.reason) for d in dead],
-        schema={"topic": pl.String, "partition": pl.Int32, "offset": pl.Int64, "reason": pl.String},
+        [(d.topic, d.partition, d.offset, d.reason, *_number(d)) for d in dead],
+        schema={**POSITION_SCHEMA, "reason": pl.String, "dead_spool": pl.String, "dead_seq": pl.Int64},
         orient="row",
     )
     facts = places.join(
-        events.select("topic", "partition", "offset", hour=pl.col("ts") // HOUR_MS),
+        events.select("topic", "partition", "offset", "spool", "seq", hour=pl.col("ts") // HOUR_MS),
         on=["topic", "partition", "offset"],
         how="left",
     ).join(reasons, on=["topic", "partition", "offset"], how="left")
+    number = [pl.coalesce(name, f"dead_{name}").alias(name) for name in ("spool", "seq")]
+    facts = facts.with_columns(number).drop("dead_spool", "dead_seq")
     run = (pl.col("offset").diff().fill_null(1) > 1).cum_sum()
     return [
         receipt
@@ -360,6 +366,12 @@ def _bounded_receipts(topic: str, partition: int, rows: pl.DataFrame, now_ms: in
         yield from _bounded_receipts(topic, partition, rows[:half], now_ms)
         yield from _bounded_receipts(topic, partition, rows[half:], now_ms)
         return
+    spools = _spools(rows) if topic == EVENTS else {}
+    if sum(map(len, spools.values())) > RECEIPT_MAX_SPOOL_BYTES and rows.height > 1:
+        half = rows.height // 2
+        yield from _bounded_receipts(topic, partition, rows[:half], now_ms)
+        yield from _bounded_receipts(topic, partition, rows[half:], now_ms)
+        return
     hours = (
         rows.filter(pl.col("hour").is_not_null())
         .group_by("hour")
@@ -377,7 +389,18 @@ def _bounded_receipts(topic: str, partition: int, rows: pl.DataFrame, now_ms: in
         last={name: last for name, _, last in named},
         quarantined=dict(bad.iter_rows()),
         written_ms=now_ms,
+        spools=spools,
     )
+
+
+def _spools(rows: pl.DataFrame) -> dict[str, bytes]:
+    numbered = rows.filter(pl.col("spool").is_not_null() & pl.col("seq").is_not_null())
+    return {str(spool): pack(part["seq"].to_numpy()) for (spool,), part in _by(numbered, "spool")}
+
+
+def _number(letter: DeadLetter) -> tuple[str | None, int | None]:
+    seen = glimpse(letter.value)
+    return seen.spool, seen.seq
 
 
 def _dead_letter(place: tuple[str, int, int], reason: str, value: bytes) -> DeadLetter:
@@ -401,6 +424,7 @@ def _receipt_item(receipt: Receipt, ttl_days: int) -> Item:
         "last": receipt.last,
         "quarantined": {str(offset): reason for offset, reason in receipt.quarantined.items()},
         "written_ms": receipt.written_ms,
+        "spools": receipt.spools,
         "ttl": receipt.written_ms // 1000 + ttl_days * DAY_S,
     }
 
@@ -417,4 +441,5 @@ def _receipt(item: Item) -> Receipt:
         last=dict(item["last"]),
         quarantined={int(offset): reason for offset, reason in item["quarantined"].items()},
         written_ms=item["written_ms"],
+        spools=dict(item.get("spools", {})),
     )

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from recount.columns import decode, positions
 from recount.event import EVENT_SCHEMA
 from recount.periods import FIRST_HOUR, HOUR_MS, hour_start_ms
+from recount.seqs import unpack
 from recount.store import raw
 from recount.store.raw import decode_item, gaps, raw_batch
 from tests import made
@@ -146,3 +147,23 @@ def test_no_retention_reaches_before_the_first_hour() -> None:
     old = [made.value(ts=hour_start_ms(FIRST_HOUR) - 1)]
     stored = raw_batch(old, places, shards=1, ttl_days=35, retention_days=100_000, now_ms=NOW)
     assert [d.reason for d in stored.dead] == ["too_old"]
+
+
+def test_receipts_name_the_numbers_of_each_spool() -> None:
+    values = [value(3), value(4, spool="t"), b"bad", value(5, v=9), value(6)]
+    (live,) = batch(values, positions("events", 0, range(5))).receipts
+    assert {spool: unpack(packed) for spool, packed in live.spools.items()} == {
+        "s": [(3, 3), (5, 6)],
+        "t": [(4, 4)],
+    }
+    (bulk,) = batch(values, positions("imports", 0, range(5))).receipts
+    assert bulk.spools == {}
+
+
+def test_a_receipt_with_too_many_spools_is_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(raw, "RECEIPT_MAX_SPOOL_BYTES", 100)
+    values = [value(n, spool=f"s{n}") for n in range(16)]
+    receipts = batch(values, positions("events", 0, range(16))).receipts
+    assert len(receipts) > 1
+    assert gaps([(r.first, r.next) for r in receipts], 0, 16) == []
+    assert sum(len(r.spools) for r in receipts) == 16

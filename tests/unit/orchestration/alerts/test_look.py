@@ -174,3 +174,14 @@ def test_what_does_not_answer_is_told_once_it_lasts(lookout: Lookout) -> None:
     assert "no answer" in problems["away/kafka"].what
     lookout.groups.is_away = lookout.world.log.away = False
     assert lookout.problems() == {}
+
+
+def test_accepted_events_that_did_not_arrive(lookout: Lookout) -> None:
+    world = lookout.world
+    world.deliver([world.event(n, seq=n, spool="a") for n in (1, 2, 5)])
+    assert "spool_gap" not in lookout.problems()
+    problem = lookout.problems(world.place.settings.alert_settle_s * 1000)["spool_gap"]
+    assert problem.title == "2 accepted events did not arrive"
+    assert "a 3 to 4" in problem.what
+    world.deliver([world.event(n, seq=n, spool="a") for n in (3, 4)])
+    assert "spool_gap" not in lookout.problems()
