@@ -18,7 +18,7 @@ from recount.store.table import Table
 from tests.contract import tables
 from tests.made import TS, value
 
-SETTINGS = Settings()
+SETTINGS = Settings(raw_ttl_days=36_500)  # the clock of these events stands still, that of the table goes on
 HOUR = hour_of(TS)
 
 
