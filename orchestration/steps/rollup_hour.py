@@ -137,7 +137,13 @@ def _within(rollup: Rollup, hour: str) -> Rollup:
     return Rollup(rollup.rows.filter(inside), rollup.revenue.filter(inside))
 
 
-def provenance(info: ArchiveInfo, before: ArchiveInfo | None, ledger: Ledger, sites: Mapping[str, Site],
+def rules_of(info: ArchiveInfo, rollup: Rollup, sites: Mapping[str, Site]) -> dict[str, int]:
+    """The version of each site's rules that an hour was folded by; visits may end on sites without events."""
+    names = sorted({*info.sites, *rollup.rows["site"].unique()})
+    return {name: sites[name].rules_version for name in names if name in sites}
+
+
+def provenance(info: ArchiveInfo, before: ArchiveInfo | None, ledger: Ledger, rules: Mapping[str, int],
                *, now_ms: int, run_id: str, reason: str) -> Provenance:  # fmt: skip
     """Where the candidate of an hour comes from. `before`: the archive whose carry the hour went on from."""
     return Provenance(
@@ -148,7 +154,7 @@ def provenance(info: ArchiveInfo, before: ArchiveInfo | None, ledger: Ledger, si
         logic_version=LOGIC_VERSION,
         reason=reason,
         run_id=run_id,
-        rules={site: sites[site].rules_version for site in info.sites if site in sites},
+        rules=dict(rules),
         archive=ArchiveSource(hour=info.hour, generation=info.generation, cut=info.cut),
         carry_in=carry_out(before),
         carry_out=carry_out(info),

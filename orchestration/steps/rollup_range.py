@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from orchestration.resources import Workplace
-from orchestration.steps.rollup_hour import fold_hours, ledger_of, provenance
+from orchestration.steps.rollup_hour import fold_hours, ledger_of, provenance, rules_of
 from recount.ledger import Unbalanced, unbalanced
 from recount.periods import previous_hour
 from recount.store.archive import ArchiveInfo
@@ -51,7 +51,7 @@ def rollup_range(
                     info,
                     _before(place, info),
                     ledger,
-                    sites,
+                    rules_of(info, rollup, sites),
                     now_ms=place.now_ms(),
                     run_id=run_id,
                     reason=reason,

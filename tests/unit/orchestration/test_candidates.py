@@ -142,6 +142,17 @@ def test_hours_are_done_again_after_a_change_of_rules_or_logic(
     assert len(reprocess(world, *hours, run="logic").candidates) == 3
 
 
+def test_an_hour_in_which_visits_only_end_knows_its_rules(world: World) -> None:
+    three_hours(world)
+    add_goal(world)
+    (made,) = reprocess(world, hour(3)).candidates
+    assert made.provenance.rules == {"demo": 2}
+    assert made.provenance.ledger == {}
+    assert reprocess(world, hour(3), run="unchanged").candidates == []
+    add_goal(world)
+    assert len(reprocess(world, hour(3), run="rules").candidates) == 1
+
+
 def test_a_late_event_published_meanwhile_is_not_erased(world: World) -> None:
     hours = three_hours(world)
     add_goal(world)
