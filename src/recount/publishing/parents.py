@@ -2,14 +2,15 @@
 
 A root is valid only if every day and month was made from exactly the child generations it shows: whenever a
 slot of a child changes, each parent that shows a site of that slot gets a new generation naming its children,
-though only the sites that changed are computed again.
+though only the sites that changed are computed again: from the day as it is and the hours that came to it, or
+from all hours where one of those in it has changed.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from recount.counting import counted
@@ -21,6 +22,7 @@ from recount.ids import new_id
 from recount.keys import site_slot
 from recount.parallel import in_order
 from recount.periods import month_days
+from recount.publishing.bases import Bases
 from recount.publishing.draft import NOTHING, Draft, SlotChange
 from recount.publishing.portions import portions
 from recount.store.candidates import Candidates
@@ -52,6 +54,7 @@ class _Level:
     child_kind: Kind
     children: Callable[[str, str], list[str]]  # (period, zone) -> child periods
     make: Callable[[Reads, str, Mapping[str, str]], Counted]  # (what to read, period, site -> zone)
+    goes_on: bool = False  # whether more children can be added to what it is
 
 
 class Parents:
@@ -72,7 +75,8 @@ class Parents:
         self._slots = slots
         self._top_values = top_values
         self._why = why
-        self._day = _Level("day", "hour", hours_of_day, self._make_day)
+        self._bases = Bases(candidates)
+        self._day = _Level("day", "hour", hours_of_day, self._make_day, goes_on=True)
         self._month = _Level("month", "day", lambda month, _: month_days(month), self._make_month)
 
     def days(self, hours: Changes) -> Changes:
@@ -102,7 +106,7 @@ class Parents:
 
     def days_again(self, days: Iterable[str]) -> Changes:
         """Rebuild days whole, from the hours that are shown."""
-        return self._again(self._day, days)
+        return self._again(replace(self._day, goes_on=False), days)
 
     def months_again(self, months: Iterable[str]) -> Changes:
         """Rebuild months whole, from the days that are shown."""
@@ -167,6 +171,7 @@ class Parents:
                 reason=self._why.reason,
                 run_id=self._why.run_id,
                 children=children,
+                zones=zones,
             ),
         )
         changes: dict[int, SlotChange] = {}
@@ -195,8 +200,8 @@ class Parents:
         """How many rows are read for each site."""
         rows: Counter[str] = Counter()
         for key, sites in reads.items():
-            info = self._candidates.info(*key)
-            rows.update({site: 1 if info is None else info.sites[site] for site in sites})
+            known = self._bases.rows(*key)
+            rows.update({site: known.get(site, 1) for site in sites})
         return rows
 
     def _shown(self, key: str, slots: Iterable[int]) -> dict[int, Mapping[str, Located]]:
@@ -230,12 +235,17 @@ class Parents:
         for slot, sites in touched.items():
             for site in sorted(sites):
                 zone = self._zone(site)
+                held: frozenset[str] = frozenset()
+                if level.goes_on and site in shown[slot]:
+                    base = (level.kind, period, shown[slot][site].generation)
+                    held = self._bases.held(base, site, zone, slot, children[slot], keys[zone])
+                    reads.setdefault(base, []).extend([site] if held else [])
                 for child, key in zip(periods[zone], keys[zone], strict=True):
-                    generation = children[slot].get(key)
+                    generation = None if key in held else children[slot].get(key)
                     place = None if generation is None else indexes[key, slot, generation].get(site)
                     if place is not None:
                         reads.setdefault((level.child_kind, child, place.generation), []).append(site)
-        return {key: sorted(found) for key, found in reads.items()}, children
+        return {key: sorted(found) for key, found in reads.items() if found}, children
 
     def _make_day(self, reads: Reads, day: str, zones: Mapping[str, str]) -> Counted:
         hours = self._candidates.read_counted(reads)

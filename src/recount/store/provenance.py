@@ -31,11 +31,12 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     """One generation of one period.
 
     `sites`: rows per site; `ledger`: per site what became of the accepted events; `children`: per site slot
-    the generation of each hour (of a day) or day (of a month) it was made from. `carry_in`, `carry_out`:
-    `ArchiveInfo.carry_digest` of the hour before and of this one ("": no open visit). `open_until` (ms UTC)
-    is set for an hour published before its end. `only`: the sites that the generation speaks for; empty: all.
-    `reprocessing` is set for a candidate that waits for its reprocessing to be published. `publication` and
-    `published_ms`: the move that showed it first, known to `Manifests` alone.
+    the generation of each hour (of a day) or day (of a month) it was made from; `zones`: the time zone that
+    each site's day or month was made in. `carry_in`, `carry_out`: `ArchiveInfo.carry_digest` of the hour
+    before and of this one ("": no open visit). `open_until` (ms UTC) is set for an hour published before its
+    end. `only`: the sites that the generation speaks for; empty: all. `reprocessing` is set for a candidate
+    that waits for its reprocessing to be published. `publication` and `published_ms`: the move that showed it
+    first, known to `Manifests` alone.
     """
 
     kind: Kind
@@ -50,6 +51,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     carry_in: str = ""
     carry_out: str = ""
     children: dict[int, dict[str, str]] = {}
+    zones: dict[str, str] = {}
     sites: dict[str, int] = {}
     ledger: dict[str, dict[str, int]] = {}
     open_until: int | None = None
@@ -65,4 +67,4 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def head(self) -> Provenance:
         """Without what it says of each site: that part grows with the sites and stays in the object store."""
-        return msgspec.structs.replace(self, rules={}, sites={}, ledger={})
+        return msgspec.structs.replace(self, rules={}, zones={}, sites={}, ledger={})
