@@ -20,6 +20,7 @@ from recount.counting.rollup import (
     SUMS,
     UNFOLDED,
     Rollup,
+    merged_numbers,
     merged_revenue,
     truncate,
 )
@@ -61,7 +62,7 @@ def with_counts(rollup: Rollup) -> Counted:
 
 def summed(parts: Counted) -> Counted:
     """One row a key: every metric added up, visitors too, their sets dropped."""
-    sums = parts.rows.group_by(KEYS).agg(pl.col(VISITOR_COUNT, *SUMS).sum()).sort(KEYS)
+    sums = merged_numbers(parts.rows, (VISITOR_COUNT, *SUMS))
     rows = sums.with_columns(pl.lit(None, sketch.SET).alias("visitors")).select(*COUNTED_SCHEMA)
     return Counted(rows, merged_revenue(parts.revenue))
 

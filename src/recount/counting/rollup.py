@@ -207,6 +207,18 @@ def _changes(rows: pl.DataFrame, keys: Sequence[str]) -> NDArray[np.bool_]:
     return rows.select(new).to_series().to_numpy()
 
 
+def merged_numbers(rows: pl.DataFrame, numbers: Sequence[str]) -> pl.DataFrame:
+    """One row per key, by keys: the sums of `numbers`."""
+    if rows.is_empty():
+        return rows.select(*KEYS, *numbers)
+    rows = rows.select(*KEYS, *numbers).rechunk()
+    order, starts = _key_order(rows, KEYS)
+    if len(starts) == len(order):
+        return rows.select(pl.all().gather(order))
+    columns = [pl.Series(name, np.add.reduceat(rows[name].to_numpy()[order], starts)) for name in numbers]
+    return rows.select(pl.col(KEYS).gather(order[starts])).hstack(columns)
+
+
 def merged_revenue(revenue: pl.DataFrame) -> pl.DataFrame:
     """One row per key and currency."""
     keys = (*KEYS, "currency")

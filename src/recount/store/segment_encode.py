@@ -29,7 +29,7 @@ from recount.store.segment_wire import (
     pack,
 )
 
-ZSTD_LEVEL: Final = 6
+ZSTD_LEVEL: Final = 3  # level 6 takes three times as long for 3 % less
 ORDER: Final = ("site", "dimension", "value", "at")
 
 
