@@ -51,6 +51,7 @@ class Spool:
         self._lock = threading.Lock()
         self._lock_fd = _create(self.folder)
         self._size = 0
+        self._first_seq = 1
         self._fd = self._open_segment()
         self._room = max_bytes
         self._stop = threading.Event()
@@ -74,10 +75,15 @@ class Spool:
         return seq
 
     def append_all(self, entries: Sequence[Entry]) -> int:
-        """Write a batch with one system call, all or nothing; returns the last sequence number."""
+        """Write a batch with one system call; returns the last sequence number.
+
+        Where a full disk cuts it short it raises like `append`, but its first events stay: a shipper may have
+        them already. Sent again they count once, by their ids.
+        """
         with self._lock:
             first, last = self.last_seq + 1, self.last_seq + len(entries)
-            self._write(b"".join(frame(*entry, seq) for seq, entry in enumerate(entries, first)), last)
+            frames = [frame(*entry, seq) for seq, entry in enumerate(entries, first)]
+            self._write(b"".join(frames), last, frames)
             self.newest_ms = entries[-1].received
         if self._group is not None:
             self._group.wait(last)
@@ -99,8 +105,8 @@ class Spool:
         with self._lock:
             return os.dup(self._fd), self.last_seq
 
-    def _write(self, data: bytes, last_seq: int) -> None:
-        """One system call, under the lock; what was written in part is undone."""
+    def _write(self, data: bytes, last_seq: int, frames: Sequence[bytes] = ()) -> None:
+        """One system call, under the lock; `frames`: those of a batch. One written in part is undone."""
         if self._size >= self._segment_bytes:
             self._roll()
         if len(data) > self._room:
@@ -111,23 +117,37 @@ class Spool:
             self._undo()
             raise _disk_error(error) from error
         if written != len(data):
+            self._keep_whole(frames, written)
             self._undo()
             raise Refused(Reason.SPOOL_FULL, "the disk of the spool is full; try again later")
         self._size += written
         self._room -= written
         self.last_seq = last_seq
 
+    def _keep_whole(self, frames: Sequence[bytes], written: int) -> None:
+        """A reader goes on behind every whole frame it met: those keep their place and their numbers."""
+        for size in map(len, frames):
+            if size > written:
+                return
+            written -= size
+            self._size += size
+            self._room -= size
+            self.last_seq += 1
+
     def _undo(self) -> None:
+        """Back to the last whole frame; where that fails, a fresh segment follows the torn one."""
         try:
             os.ftruncate(self._fd, self._size)
         except OSError:
-            self._size = (
-                self._segment_bytes
-            )  # the torn frame stays for the reader to skip; a fresh segment follows
+            self._size = self._segment_bytes
 
     def _roll(self) -> None:
         old = self._fd
         try:
+            if self._first_seq == self.last_seq + 1:  # nothing whole is in it: the next would have its name
+                os.ftruncate(old, 0)
+                self._size = 0
+                return
             if self._synced:
                 os.fdatasync(old)
             self._fd = self._open_segment()
@@ -141,6 +161,7 @@ class Spool:
         if self._synced:
             _sync_folder(self.folder)
         self._size = os.fstat(fd).st_size
+        self._first_seq = self.last_seq + 1
         return fd
 
     def _watch_room(self) -> None:
