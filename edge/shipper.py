@@ -17,10 +17,10 @@ from confluent_kafka import KafkaError, Message, Producer
 
 from edge import pieces
 from edge.spool_format import (
-    SPOOL_ID_CHARS,
     oldest_unshipped_ms,
     read_progress,
     shippable,
+    spool_folders,
     waiting_bytes,
 )
 from edge.spool_reader import Batch, Claim, Reader
@@ -117,7 +117,7 @@ class Shipper:
 
     def states(self) -> list[dict[str, Any]]:
         """What GET /v1/spools answers: one entry a spool of this machine, claimed by us or not."""
-        return [_state(folder) for folder in self._folders()]
+        return [_state(folder) for folder in spool_folders(self._root)]
 
     def unshipped(self, before_ms: int) -> Unshipped:
         """What GET /v1/spools/unshipped answers."""
@@ -133,17 +133,12 @@ class Shipper:
             shipment.claim.release()
         self._shipments.clear()
 
-    def _folders(self) -> list[Path]:
-        if not self._root.is_dir():
-            return []
-        return [p for p in sorted(self._root.iterdir()) if len(p.name) == SPOOL_ID_CHARS and p.is_dir()]
-
     def _discover(self) -> None:
         now = time.monotonic()
         if now - self._discovered_at < DISCOVER_EVERY_S:
             return
         self._discovered_at = now
-        for folder in self._folders():
+        for folder in spool_folders(self._root):
             if folder.name in self._shipments:
                 continue
             claim = Claim.take(folder)

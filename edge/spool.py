@@ -13,7 +13,14 @@ from typing import Final
 
 import structlog
 
-from edge.spool_format import WRITER_LOCK, Entry, frame, segment_path, waiting_bytes
+from edge.spool_format import (
+    WRITER_LOCK,
+    Entry,
+    frame,
+    segment_path,
+    spool_folders,
+    waiting_bytes,
+)
 from recount.errors import RecountError, Refused, SetupError, Unavailable
 from recount.ids import new_id
 from recount.reasons import Reason
@@ -33,7 +40,8 @@ class Spool:
 
     `append` returns when the kernel has the bytes: they survive the death of this process. With fsync `group`
     it returns when the disk has them: they survive the death of the machine. Raises Refused(spool_full) at
-    the limit or on a full disk, Unavailable on another fault of the disk.
+    the limit or on a full disk, Unavailable on another fault of the disk. The limit is that of all spools
+    below the root, those of dead processes too; what the others write is seen at the next look.
     """
 
     def __init__(self, root: Path, *, max_bytes: int, fsync: str = "none") -> None:
@@ -54,6 +62,8 @@ class Spool:
         self._first_seq = 1
         self._fd = self._open_segment()
         self._room = max_bytes
+        self._others_bytes = 0
+        self._look_for_room()
         self._stop = threading.Event()
         self._watcher = threading.Thread(target=self._watch_room, name="spool-room", daemon=True)
         self._watcher.start()
@@ -61,8 +71,8 @@ class Spool:
 
     @property
     def waiting_bytes(self) -> int:
-        """Bytes written and, as of the last look, not shipped."""
-        return self._max_bytes - self._room
+        """Bytes written here and, as of the last look, not shipped."""
+        return self._max_bytes - self._others_bytes - self._room
 
     def append(self, partition: int, received: int, payload: bytes) -> int:
         """Write one event; returns its sequence number."""
@@ -166,11 +176,17 @@ class Spool:
 
     def _watch_room(self) -> None:
         while not self._stop.wait(ROOM_CHECK_S):
-            try:
-                with self._lock:
-                    self._room = self._max_bytes - waiting_bytes(self.folder)
-            except OSError as error:  # no descriptor left, say: it must not stay full for ever
-                log.warning("cannot see what is shipped; trying again", error=str(error))
+            self._look_for_room()
+
+    def _look_for_room(self) -> None:
+        try:
+            others = sum(map(_waiting, (f for f in spool_folders(self.folder.parent) if f != self.folder)))
+            with self._lock:
+                own = waiting_bytes(self.folder)
+                self._others_bytes = others
+                self._room = self._max_bytes - others - own
+        except OSError as error:  # no descriptor left, say: it must not stay full for ever
+            log.warning("cannot see what is shipped; trying again", error=str(error))
 
 
 class _GroupCommit:
@@ -225,6 +241,14 @@ class _GroupCommit:
         finally:
             os.close(fd)
         return seq, True
+
+
+def _waiting(folder: Path) -> int:
+    """The unshipped bytes of a spool that may be removed at any moment."""
+    try:
+        return waiting_bytes(folder)
+    except FileNotFoundError:
+        return 0
 
 
 def _create(folder: Path) -> int:

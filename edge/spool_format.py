@@ -21,9 +21,9 @@ from __future__ import annotations
 
 import os
 import struct
-import zlib
 from pathlib import Path
 from typing import Final, NamedTuple
+from zlib import crc32
 
 import msgspec
 
@@ -56,10 +56,14 @@ class Progress(msgspec.Struct, frozen=True):
     seq: int = 0
 
 
+_pack_head: Final = HEAD.pack
+_pack_crc: Final = CRC.pack
+
+
 def frame(partition: int, received: int, payload: bytes, seq: int) -> bytes:
     """The bytes of one event in a segment."""
-    head = HEAD.pack(MAGIC, partition, len(payload), seq, received)
-    return head + CRC.pack(zlib.crc32(payload, zlib.crc32(head))) + payload
+    head = _pack_head(MAGIC, partition, len(payload), seq, received)
+    return head + _pack_crc(crc32(payload, crc32(head))) + payload
 
 
 def shippable(spool: str, seq: int, payload: bytes) -> bytes:
@@ -69,6 +73,13 @@ def shippable(spool: str, seq: int, payload: bytes) -> bytes:
 
 def segment_path(folder: Path, first_seq: int) -> Path:
     return folder / f"{first_seq:020d}{SEGMENT_SUFFIX}"
+
+
+def spool_folders(root: Path) -> list[Path]:
+    """Every spool below a root, oldest first."""
+    if not root.is_dir():
+        return []
+    return [p for p in sorted(root.iterdir()) if len(p.name) == SPOOL_ID_CHARS and p.is_dir()]
 
 
 def segments(folder: Path) -> list[int]:
