@@ -6,6 +6,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Mapping
+from threading import get_ident
 from typing import Any, Final
 
 import zstandard
@@ -39,20 +40,21 @@ class Bodies:
     def __init__(self, *, reading_max: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._max = reading_max
         self._clock = clock
-        self._changed = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._since: dict[int, float] = {}
         self._waiting = 0
 
     def read(self, environ: Mapping[str, Any], max_bytes: int) -> bytes:
-        thread = threading.get_ident()
-        with self._changed:
+        thread = get_ident()
+        with self._lock:
             if len(self._since) >= self._max:
                 self._take_turn()
             self._since[thread] = self._clock()
         try:
             return read_body(environ, max_bytes)
         finally:
-            with self._changed:
+            with self._lock:
                 del self._since[thread]
                 if self._waiting:
                     self._changed.notify()

@@ -87,7 +87,7 @@ _pieces = msgspec.json.Decoder(list[msgspec.Raw])
 
 def parse_body(body: bytes) -> ClientEvent | list[Parsed]:
     """One event, or a batch in which bad events stand as the Refused that says why. Raises Refused."""
-    if body.lstrip()[:1] == b"[":
+    if body[:1] != b"{" and body.lstrip()[:1] == b"[":
         return parse_batch(body, BATCH_MAX_EVENTS)
     sent = decode(_envelope, body)
     if sent.events:

@@ -34,9 +34,9 @@ from recount.reasons import Reason
 from recount.store.catalog import token_allows
 from recount.store.salts import visitor_hex
 
-_ID: Final = re.compile(r"[A-Za-z0-9_.:-]+")
-_LANG: Final = re.compile(r"[A-Za-z0-9_-]+")
-_SCREEN: Final = re.compile(r"[0-9]{1,5}[xX][0-9]{1,5}")
+_is_id: Final = re.compile(r"[A-Za-z0-9_.:-]+").fullmatch
+_is_lang: Final = re.compile(r"[A-Za-z0-9_-]+").fullmatch
+_is_screen: Final = re.compile(r"[0-9]{1,5}[xX][0-9]{1,5}").fullmatch
 _AMOUNT: Final = re.compile(r"-?[0-9]{1,16}(?:\.[0-9]{1,6})?")
 _CURRENCY: Final = re.compile(r"[A-Z]{3}")
 
@@ -92,42 +92,19 @@ class Door(Protocol):
     def check_ready(self) -> None: ...
 
 
-class Draft:
-    """One event on its way through the steps."""
+class Draft(msgspec.Struct, gc=False):
+    """One event on its way through the steps, which never change `sent`: pixels share it."""
 
-    __slots__ = (
-        "address",
-        "asked",
-        "door",
-        "event",
-        "host",
-        "is_authorised",
-        "partition",
-        "rules",
-        "sent",
-        "ua",
-    )
-
-    def __init__(self, door: Door, asked: Asked, sent: ClientEvent) -> None:
-        self.door = door
-        self.asked = asked
-        self.sent = sent
-        self.address = asked.address
-        self.ua = asked.ua
-        self.host = ""
-        self.partition = 0
-        self.is_authorised = False
-        self.rules: SiteRules = None  # type: ignore[assignment] # set by the first step, which drops the event otherwise
-        self.event = DoorEvent(
-            v=SCHEMA_VERSION,
-            id="",
-            site=sent.site,
-            ts=asked.received,
-            received=asked.received,
-            kind=sent.kind,
-            visitor="",
-            source_kind=asked.source_kind,
-        )
+    door: Door
+    asked: Asked
+    sent: ClientEvent
+    event: DoorEvent
+    address: str
+    ua: str
+    host: str = ""
+    partition: int = 0
+    is_authorised: bool = False
+    rules: SiteRules = None  # type: ignore[assignment] # set by the first step, or the event is dropped
 
 
 def drop_unknown_site(draft: Draft) -> None:
@@ -237,9 +214,9 @@ def put_referrer(draft: Draft) -> None:
 def put_screen_and_lang(draft: Draft) -> None:
     """never refuses: what has not the shape of a screen or a language tag is left out"""
     sent, event = draft.sent, draft.event
-    if sent.screen and _SCREEN.fullmatch(sent.screen):
+    if sent.screen and _is_screen(sent.screen):
         event.screen = sent.screen
-    if sent.lang and _LANG.fullmatch(sent.lang):
+    if sent.lang and _is_lang(sent.lang):
         event.lang = sent.lang
 
 
@@ -288,8 +265,8 @@ def put_id(draft: Draft) -> None:
     """bad_event: the client's id, so that a retry counts once; else one of ours"""
     sent_id = draft.sent.id
     if not sent_id:
-        draft.event.id = new_id()
-    elif _ID.fullmatch(sent_id):
+        draft.event.id = new_id(draft.event.received)
+    elif _is_id(sent_id):
         draft.event.id = sent_id
     else:
         raise Refused(Reason.BAD_EVENT, "an id has letters, digits and . _ : - only", field="id")
@@ -346,7 +323,18 @@ IMPORT_STEPS: Final[Steps] = (
 
 def apply(door: Door, asked: Asked, sent: ClientEvent, steps: Steps = STEPS) -> Draft:
     """The completed draft. Raises Refused with the reason, Unavailable where it cannot be decided now."""
-    draft = Draft(door, asked, sent)
+    received = asked.received
+    event = DoorEvent(
+        v=SCHEMA_VERSION,
+        id="",
+        site=sent.site,
+        ts=received,
+        received=received,
+        kind=sent.kind,
+        visitor="",
+        source_kind=asked.source_kind,
+    )
+    draft = Draft(door, asked, sent, event, asked.address, asked.ua)
     for step in steps:
         step(draft)
     return draft

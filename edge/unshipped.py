@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from edge import pieces
-from edge.spool_format import SPOOL_ID_CHARS, oldest_unshipped_ms
+from edge.spool_format import oldest_unshipped_ms, spool_folders
 from edge.spool_reader import Frame, Reader
 from recount.glimpse import Glimpse, glimpse
 
@@ -38,7 +38,7 @@ def unshipped(root: Path, before_ms: int) -> Unshipped:
     """Of all spools below a root, what the ingest received before a moment (ms UTC)."""
     waiting: dict[tuple[str, str, str], list[int]] = {}
     named = unnamed = 0
-    for folder in _folders(root):
+    for folder in spool_folders(root):
         oldest = oldest_unshipped_ms(folder)
         if oldest is None or oldest >= before_ms:
             continue
@@ -53,11 +53,6 @@ def unshipped(root: Path, before_ms: int) -> Unshipped:
             waiting.setdefault((folder.name, seen.hour, seen.site), []).append(frame.seq)
     places = [Place(*place, seqs) for place, seqs in sorted(waiting.items())]
     return Unshipped(places, unnamed, list(_set_aside(root)))
-
-
-def _folders(root: Path) -> list[Path]:
-    found = sorted(root.iterdir()) if root.is_dir() else []
-    return [path for path in found if len(path.name) == SPOOL_ID_CHARS and path.is_dir()]
 
 
 def _frames(folder: Path) -> Iterator[Frame]:

@@ -8,10 +8,12 @@ from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
+from msgspec.structs import replace
+
 from edge import answers
 from edge.bodies import Bodies
 from edge.client import REQUEST_HEADER, Proxies, bearer_token
-from edge.client_event import from_query, parse_body
+from edge.client_event import ClientEvent, from_query, parse_body
 from edge.door import Door
 from edge.policy import Asked
 from edge.server import WsgiApp
@@ -25,7 +27,8 @@ Environ = dict[str, Any]
 StartResponse = Callable[[str, answers.Headers], Any]
 
 QUERY_MAX_CHARS: Final = 16_384
-CACHED_VALUES: Final = 16_384
+CACHED_QUERIES: Final = 8_192
+CACHED_QUERY_MAX_CHARS: Final = 1_024
 REQUEST_VARIABLE: Final = "HTTP_" + REQUEST_HEADER.upper().replace("-", "_")
 
 
@@ -37,7 +40,7 @@ class Front:
         self._app = app
         self._address_of = proxies.client_address
         self._bodies = bodies
-        self._unquote = lru_cache(CACHED_VALUES)(unquote_plus)
+        self._remembered = lru_cache(CACHED_QUERIES)(_from_pixel)
         self.pixel_seconds = Histogram()
         self.events_seconds = Histogram()
 
@@ -57,14 +60,16 @@ class Front:
 
     def _pixel(self, environ: Environ, start_response: StartResponse) -> list[bytes]:
         try:
-            fields = self._fields(environ["QUERY_STRING"])
-            if "name" in fields:
-                fields["kind"] = "event"
-            if "url" not in fields and "HTTP_REFERER" in environ:
-                fields["url"] = environ["HTTP_REFERER"]  # the page that holds the image
-            if "id" not in fields and REQUEST_VARIABLE in environ:
-                fields["id"] = environ[REQUEST_VARIABLE]  # a proxy may send a GET again: it counts once
-            self._door.take(self._asked(environ, "pixel"), from_query(fields))
+            query = environ["QUERY_STRING"]
+            # An image in a page has the same query at every view.
+            sent = self._remembered(query) if len(query) <= CACHED_QUERY_MAX_CHARS else _from_pixel(query)
+            if sent.url is None and "HTTP_REFERER" in environ:
+                sent = replace(sent, url=environ["HTTP_REFERER"])  # the page that holds the image
+            if sent.id is None and REQUEST_VARIABLE in environ:
+                sent = replace(
+                    sent, id=environ[REQUEST_VARIABLE]
+                )  # a proxy may send a GET again: it counts once
+            self._door.take(self._asked(environ, "pixel"), sent)
         except (Refused, Unavailable) as error:
             refused = answers.as_refused(error)
             self._door.count_drop(refused.reason)
@@ -96,17 +101,21 @@ class Front:
             self._address_of(environ),
             get("HTTP_USER_AGENT", ""),
             source_kind,
-            bearer_token(get("HTTP_AUTHORIZATION", "")),
+            bearer_token(authorization) if (authorization := get("HTTP_AUTHORIZATION")) else "",
             get("HTTP_DNT") == "1" or get("HTTP_SEC_GPC") == "1",
         )
 
-    def _fields(self, query: str) -> dict[str, str]:
-        if len(query) > QUERY_MAX_CHARS:
-            raise Refused(Reason.TOO_LARGE, f"a query has at most {QUERY_MAX_CHARS} characters")
-        if not query.isascii():
-            query = query.encode("latin-1", "replace").decode("utf-8", "replace")
-        fields = {}
-        for pair in query.split("&"):
-            name, _, value = pair.partition("=")
-            fields[name] = self._unquote(value) if "%" in value or "+" in value else value
-        return fields
+
+def _from_pixel(query: str) -> ClientEvent:
+    """The event of a pixel; one that has a name is a custom event. Raises Refused."""
+    if len(query) > QUERY_MAX_CHARS:
+        raise Refused(Reason.TOO_LARGE, f"a query has at most {QUERY_MAX_CHARS} characters")
+    if not query.isascii():
+        query = query.encode("latin-1", "replace").decode("utf-8", "replace")
+    fields = {}
+    for pair in query.split("&"):
+        name, _, value = pair.partition("=")
+        fields[name] = unquote_plus(value)
+    if "name" in fields:
+        fields["kind"] = "event"
+    return from_query(fields)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import time
 import uuid
 from random import getrandbits
+from typing import Final
+
+_VERSION_7: Final = 0x7000_8000_0000_0000_0000  # with the variant of RFC 9562
+_CHANCE: Final = 0x0FFF_3FFF_FFFF_FFFF_FFFF
 
 
-def new_id() -> str:
+def new_id(moment_ms: int | None = None) -> str:
     """36 characters; later ids sort after earlier ones (to the millisecond). Unique, not secret."""
-    moment, chance = time.time_ns() // 1_000_000, getrandbits(74)
-    variant, tail = 0x8000 | chance >> 48 & 0x3FFF, chance & 0xFFFF_FFFF_FFFF
-    return f"{moment >> 16:08x}-{moment & 0xFFFF:04x}-7{chance >> 62:03x}-{variant:04x}-{tail:012x}"
+    moment = time.time_ns() // 1_000_000 if moment_ms is None else moment_ms
+    digits = (moment << 80 | _VERSION_7 | getrandbits(80) & _CHANCE).to_bytes(16).hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def made_ms_of(name: str) -> int | None:

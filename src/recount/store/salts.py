@@ -6,8 +6,8 @@ that every ingest instance hashes alike. Once deleted, no visitor of that day ca
 
 from __future__ import annotations
 
-import hashlib
 import secrets
+from hashlib import blake2b
 from typing import Final
 
 from recount.errors import Conflict
@@ -66,4 +66,4 @@ def visitor_hash(salt: bytes, site_id: str, address: str, ua: str) -> int:
 
 def visitor_hex(salt: bytes, site_id: str, address: str, ua: str) -> str:
     """The same as the 16 hex digits of the wire."""
-    return hashlib.blake2b(f"{site_id}\0{address}\0{ua}".encode(), digest_size=8, key=salt).hexdigest()
+    return blake2b(f"{site_id}\0{address}\0{ua}".encode(), digest_size=8, key=salt).hexdigest()

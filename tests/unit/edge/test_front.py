@@ -132,6 +132,17 @@ def test_a_pixel_without_url_counts_the_page_that_holds_it(room: Room) -> None:
     assert room.get("/p.gif?site=shop").headers["Recount-Drop"] == "bad_event"
 
 
+def test_pixels_with_the_same_query_are_events_of_their_own(room: Room) -> None:
+    for referrer in ("https://shop.example/one", "https://shop.example/two"):
+        room.get("/p.gif?site=shop", Referer=referrer)
+    room.get("/p.gif?site=shop&url=https%3A%2F%2Fshop.example%2F", **{"User-Agent": "Other"})
+    room.get("/p.gif?site=shop&url=https%3A%2F%2Fshop.example%2F")
+    events = room.spooled()
+    assert [event["url"].rpartition("/")[2] for event in events] == ["one", "two", "", ""]
+    assert len({event["id"] for event in events}) == 4
+    assert [event["visitor"] == events[0]["visitor"] for event in events] == [True, True, False, True]
+
+
 @pytest.mark.parametrize("query", ["", "&&&", "=", "site=%ZZ", "site=%ff%fe", "a=b=c", "site=ä"])
 def test_odd_queries(room: Room, query: str) -> None:
     assert room.get("/p.gif?" + query).headers["Recount-Drop"] == "unknown_site"
