@@ -35,7 +35,7 @@ from recount.errors import Conflict, InvalidInput
 from recount.settings import DAGSTER_PREFIX
 
 ALL_PARTS: Final = (
-    *("kafka", "dynamodb", "cloudwatch", "consul", "ingest", "shipper", "live", "store_batches"),
+    *("kafka", "dynamodb", "dax", "cloudwatch", "consul", "ingest", "shipper", "live", "store_batches"),
     *("publish_metrics", "dashboard", "autoscaler", "traefik", "haproxy"),
     *("dagster-code", "dagster-webserver", "dagster-daemon"),
 )

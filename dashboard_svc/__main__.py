@@ -26,8 +26,10 @@ from recount.settings import Settings
 from recount.stopping import Stopping
 from recount.store.candidates import Candidates
 from recount.store.catalog import Catalog
+from recount.store.dax import reads_of
 from recount.store.manifests import Manifests
 from recount.store.segments import SegmentStore
+from recount.store.table import Reads
 from recount.store.tables import Tables, open_tables
 
 SERVICE = "dashboard"
@@ -37,7 +39,12 @@ def main() -> None:
     settings = Settings.from_env()
     logs.configure(settings.log_level)
     directory = open_directory(settings)
-    services = wire(settings, open_tables(settings), directory)
+    tables, metrics = open_tables(settings), Metrics()
+    with reads_of(settings, tables.rollups, metrics) as through:
+        _serve(settings, directory, wire(settings, tables, directory, metrics, through))
+
+
+def _serve(settings: Settings, directory: Directory, services: Services) -> None:
     front = Front(
         Bridge(create_app(services)),
         Streams(directory, services.metrics),
@@ -51,10 +58,12 @@ def main() -> None:
         serve(front, settings.host, settings.dashboard_port, stopping)
 
 
-def wire(settings: Settings, tables: Tables, directory: Directory) -> Services:
-    """What the views work with in a deployment."""
+def wire(
+    settings: Settings, tables: Tables, directory: Directory, metrics: Metrics, through: Reads
+) -> Services:
+    """What the views work with in a deployment; `through` reads segments."""
     manifests = Manifests(tables.manifests)
-    segments = SegmentStore(tables.rollups, settings.site_slots)
+    segments = SegmentStore(tables.rollups, settings.site_slots, through=through)
     answerer = Answerer(
         manifests,
         segments,
@@ -71,7 +80,7 @@ def wire(settings: Settings, tables: Tables, directory: Directory) -> Services:
             settings.site_slots,
             lambda run: f"{settings.dagster_page}/runs/{run}",
         ),
-        metrics=Metrics(),
+        metrics=metrics,
         front_url=lambda: _front_url(settings, directory),
         now_ms=lambda: time.time_ns() // 1_000_000,
     )

@@ -163,6 +163,11 @@ def _dynamodb(settings: Settings, _port: int) -> None:
     _expect_ok(_client().post(settings.dynamodb, content=b"{}", headers=headers))
 
 
+def _dax(settings: Settings, _port: int) -> None:
+    """Healthy once it reaches DynamoDB."""
+    _ready(settings, settings.dax_http_port)
+
+
 def _cloudwatch(settings: Settings, _port: int) -> None:
     headers = {"Authorization": _anybody(settings, "monitoring")}
     form = {"Action": "DescribeAlarms", "Version": "2010-08-01"}
@@ -224,6 +229,7 @@ def ask_code_server(settings: Settings, port: int) -> None:
 PROBES: Final[Mapping[Probe, Callable[[Settings, int], None]]] = {
     Probe.KAFKA: _kafka,
     Probe.DYNAMODB: _dynamodb,
+    Probe.DAX: _dax,
     Probe.CLOUDWATCH: _cloudwatch,
     Probe.CONSUL: _consul,
     Probe.TRAEFIK: _traefik,

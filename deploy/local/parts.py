@@ -10,6 +10,7 @@ from typing import Final
 
 from deploy.local import cloudwatch, consul, dynamodb, kafka
 from deploy.local.layout import ROOT
+from recount.errors import SetupError
 from recount.settings import DAGSTER_PREFIX, Settings
 
 
@@ -18,6 +19,7 @@ class Probe(Enum):
 
     KAFKA = "metadata"
     DYNAMODB = "ListTables"
+    DAX = "/readyz of its HTTP side"
     CLOUDWATCH = "DescribeAlarms"
     CONSUL = "leader"
     TRAEFIK = "/ping"
@@ -76,10 +78,19 @@ def code_port(settings: Settings) -> int:
     return settings.dagster_port + 1
 
 
+def dax_port(settings: Settings) -> int:
+    """Raises SetupError where the setting names none."""
+    _, _, port = settings.dax.rpartition(":")
+    if not port.isdigit():
+        raise SetupError("dax", f"RECOUNT_DAX={settings.dax!r}", "give it as host:port, or leave it empty")
+    return int(port)
+
+
 def all_parts(settings: Settings, instances: Mapping[str, int]) -> list[Part]:
     """Every part, in the order in which they start."""
     return [
         *_storage(settings),
+        *_dax(settings),
         *_services(settings, instances),
         *_front(settings, instances),
         *_dagster(settings),
@@ -119,6 +130,29 @@ def _storage(settings: Settings) -> list[Part]:
             more_ports=(*consul.inner_ports(settings), consul.dns_port(settings)),
         ),
     ]
+
+
+def _dax(settings: Settings) -> list[Part]:
+    """Nothing waits for it: who reads through it reads from DynamoDB until it is there."""
+    if not settings.dax:
+        return []
+    host, port = settings.host, dax_port(settings)
+    return [
+        Part(
+            name="dax",
+            module=(
+                "dax", "serve", "--host", host, "--port", str(port),
+                "--http-host", host, "--http-port", str(settings.dax_http_port),
+                "--endpoint", settings.dynamodb, "--region", settings.aws_region,
+                "--state", str(settings.state.absolute() / "dax"), "--log-level", settings.log_level,
+            ),
+            probe=Probe.DAX,
+            port=port,
+            port_setting="RECOUNT_DAX",
+            more_ports=(settings.dax_http_port,),
+            after=("dynamodb",),
+        )
+    ]  # fmt: skip
 
 
 def _services(settings: Settings, instances: Mapping[str, int]) -> list[Part]:

@@ -39,6 +39,8 @@ def free_settings(state: Path) -> Settings:
         consul=f"http://{host}:{base + 71}",  # and its server and gossip ports on the next two
         consul_dns=f"{host}:{base + 74}",
         autoscaler_port=base + 75,
+        dax=f"{host}:{base + 76}",
+        dax_http_port=base + 77,
         traefik_port=base + 80,
         traefik_admin_port=base + 90,
         trusted_proxies=LOCAL_PROXIES,

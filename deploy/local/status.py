@@ -67,6 +67,7 @@ def urls(settings: Settings) -> dict[str, str]:
         "dagster": dagster_url(settings),
         "kafka": settings.kafka,
         "dynamodb": settings.dynamodb,
+        **({"dax": http(settings.dax_http_port)} if settings.dax else {}),
         "cloudwatch": settings.cloudwatch,
         "consul": settings.consul,
         "traefik": f"http://{LOOPBACK}:{settings.traefik_admin_port}/dashboard/",

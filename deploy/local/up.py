@@ -127,9 +127,10 @@ class Stack:
 
         Raises NotRunning where the stack does not run, SetupError where the part does not come back.
         """
+        part = part_named(self.parts, name)
         with _one_at_a_time(self.layout):
             self.control.restart(name)
-            self._start([part for part in self.parts if part.name == name])
+            self._start([part])
 
     def scale(self, part: str, instances: int) -> None:
         """Set how many instances of a part run, and wait until so many do. Raises NotRunning.
@@ -229,9 +230,17 @@ class Stack:
             self.control.stop([part.name for part in parts])
 
 
+def part_named(parts: Sequence[Part], name: str) -> Part:
+    """Raises SetupError for one that the settings leave out."""
+    for part in parts:
+        if part.name == name:
+            return part
+    variable = f"RECOUNT_{name.upper()}"
+    raise SetupError(name, f"there is none, for {variable} is empty", f"set {variable} and start anew")
+
+
 def with_needs(parts: Sequence[Part], names: Sequence[str]) -> list[Part]:
     """The named parts and all that has to run before them, in the order of `parts`."""
-    by_name = {part.name: part for part in parts}
     wanted: set[str] = set()
     left = list(names)
     while left:
@@ -240,7 +249,8 @@ def with_needs(parts: Sequence[Part], names: Sequence[str]) -> list[Part]:
             left += PREPARED_FROM
         elif name not in wanted:
             wanted.add(name)
-            left += by_name[name].after + by_name[name].beside
+            part = part_named(parts, name)
+            left += part.after + part.beside
     return [part for part in parts if part.name in wanted]
 
 

@@ -66,6 +66,11 @@ AUTOSCALE_CHANGES: Final = Spec(
     "recount_autoscale_changes_total", "Decisions to change something", ("service", "direction", "mode")
 )
 DEAD_LETTERS: Final = Spec("recount_dead_letters_total", "Records quarantined", ("reason",))
+DAX_READS: Final = Spec(
+    "recount_dax_reads_total",
+    "Items of segments by where they were found; denied: named by an index and not in DAX, an alarm",
+    ("outcome",),
+)
 QUERY_SECONDS: Final = Spec("recount_query_seconds", "Time to answer a query", ("route",), SECONDS_BUCKETS)
 
 

@@ -28,6 +28,8 @@ class Settings:
     kafka_partitions: int = 6
     kafka_retention_ms: int = 7 * 24 * 3_600_000
     dynamodb: str = "http://127.0.0.1:8001"
+    dax: str = "127.0.0.1:8111"  # host:port, or daxs://host:port; empty: segments are read from DynamoDB
+    dax_http_port: int = 8112  # health and metrics of the local node
     cloudwatch: str = "http://127.0.0.1:5000"
     aws_region: str = "eu-central-1"
     table_prefix: str = "recount-"

@@ -70,6 +70,7 @@ def test_status_names_every_part_and_says_which_do_not_run(stack_parts: TestStac
     assert done.returncode in (0, 3), done.stderr
     names = [part["name"] for part in stack_parts.status["parts"]]
     assert names[:3] == ["kafka", "dynamodb", "cloudwatch"]
+    assert "dax" in names
     assert next(p for p in stack_parts.status["parts"] if p["name"] == "kafka")["healthy"]
     assert stack_parts.urls["kafka"] == kafka
 
@@ -162,6 +163,20 @@ def test_a_part_brings_what_it_needs() -> None:
         "dagster-webserver",
         "dagster-daemon",
     ]
+
+
+def test_dax_needs_dynamodb_and_no_service_needs_dax() -> None:
+    parts = all_parts(Settings(), {})
+    assert [p.name for p in with_needs(parts, ["dax"])] == ["dynamodb", "dax"]
+    assert not any("dax" in (*p.after, *p.beside) for p in parts)
+
+
+def test_a_stack_without_dax_says_so_when_asked_for_it() -> None:
+    parts = all_parts(Settings(dax=""), {})
+    with pytest.raises(SetupError, match="RECOUNT_DAX is empty"):
+        with_needs(parts, ["dax"])
+    with pytest.raises(SetupError, match="RECOUNT_DAX='nowhere'"):
+        all_parts(Settings(dax="nowhere"), {})
 
 
 def test_little_memory_warns_and_too_little_refuses() -> None:

@@ -9,7 +9,7 @@ import msgspec
 import zstandard
 
 from recount.errors import Unavailable
-from recount.store.table import ITEM_MAX_BYTES, Item, Key, Table
+from recount.store.table import ITEM_MAX_BYTES, Item, Key, Reads, Table
 
 T = TypeVar("T")
 ZSTD_LEVEL: Final = 6
@@ -60,9 +60,12 @@ def get(table: Table, keys: Iterable[Key], kind: type[T]) -> dict[Key, T]:
     return found
 
 
-def fetch_existing(table: Table, keys: list[Key]) -> dict[Key, Item]:
-    """Items that were written before something visible named them; never takes a miss for an absence."""
-    found = table.get_many(keys) if keys else {}
+def fetch_existing(table: Table, keys: list[Key], through: Reads | None = None) -> dict[Key, Item]:
+    """Items that were written before something visible named them; never takes a miss for an absence.
+
+    `through` is asked first (the table itself unless given), and what it denies is read from the table.
+    """
+    found = (through or table).get_many(keys) if keys else {}
     for key in keys:
         if key not in found:
             item = table.get(key, consistent=True)

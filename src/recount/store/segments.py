@@ -28,7 +28,7 @@ from recount.store.segment_decode import Numbers, Sets, counts
 from recount.store.segment_decode import rollup as segment_rollup
 from recount.store.segment_encode import encode_counted
 from recount.store.segment_wire import Segment
-from recount.store.table import ITEM_MAX_BYTES, Item, Key, Table
+from recount.store.table import ITEM_MAX_BYTES, Item, Key, Reads, Table
 
 CACHE_MAX_BYTES: Final = 256 * 1024**2
 CACHED_INDEXES_MAX: Final = 4096
@@ -115,11 +115,12 @@ class SegmentStore:
         table: Table,
         site_slots: int,
         *,
-        index_table: Table | None = None,
+        through: Reads | None = None,
         cache_max_bytes: int = CACHE_MAX_BYTES,
     ) -> None:
+        """`through` reads segments in the table's stead, since they never change; indexes it never reads."""
         self._table = table
-        self._index_table = index_table or table
+        self._through = through
         self._slots = site_slots
         self._cache = Lru(cache_max_bytes)
         self._indexes = Lru(CACHED_INDEXES_MAX)
@@ -142,7 +143,7 @@ class SegmentStore:
                 missing[f"index#{key[0]}#{key[1]:04d}", key[2]] = key
             else:
                 found[key] = index.sites
-        for table_key, index in blobs.get(self._index_table, missing, _Index).items():
+        for table_key, index in blobs.get(self._table, missing, _Index).items():
             key = missing[table_key]
             self._indexes.put(key, index, 1)
             found[key] = index.sites
@@ -219,7 +220,8 @@ class SegmentStore:
             if key is not None and results[-1] is None:
                 missing.append(at)
         keys = {at: _chunk_keys(wanted[at], places[at], part) for at in missing}
-        items = blobs.fetch_existing(self._table, [key for chunk_keys in keys.values() for key in chunk_keys])
+        chunks = [key for chunk_keys in keys.values() for key in chunk_keys]
+        items = blobs.fetch_existing(self._table, chunks, self._through)
         for at, chunk_keys in keys.items():
             place = places[at]
             assert place is not None

@@ -27,15 +27,19 @@ BATCH_WRITE_MAX_BYTES: Final = 15_000_000
 BATCH_ATTEMPTS_MAX: Final = 10
 
 
-class Table(Protocol):
+class Reads(Protocol):
+    """The one method of a table that reading known items takes."""
+
+    def get_many(self, keys: Sequence[Key]) -> dict[Key, Item]:
+        """The items that exist, any number of keys."""
+        ...
+
+
+class Table(Reads, Protocol):
     """Behaviour that the contract suite checks on every implementation."""
 
     def get(self, key: Key, *, consistent: bool = False) -> Item | None:
         """The item, or None where there is none."""
-        ...
-
-    def get_many(self, keys: Sequence[Key]) -> dict[Key, Item]:
-        """The items that exist, any number of keys."""
         ...
 
     def query(
@@ -137,9 +141,11 @@ class MemoryTable:
 class DynamoTable:
     """A DynamoDB table through a low-level client (boto3's or DAX's)."""
 
-    def __init__(self, client: Any, name: str) -> None:
+    def __init__(self, client: Any, name: str, *, part: str = "dynamodb") -> None:
+        """`part` is who errors say is unavailable."""
         self._client = client
         self._name = name
+        self._part = part
         self._encode = TypeSerializer().serialize
         self._decode = TypeDeserializer().deserialize
 
@@ -226,7 +232,7 @@ class DynamoTable:
             if not pending:
                 return
             time.sleep(min(0.05 * 2**attempt, 2.0))
-        raise Unavailable("dynamodb", f"{self._name} keeps throttling writes")
+        raise Unavailable(self._part, f"{self._name} keeps throttling writes")
 
     def _get_batch(self, wanted: list[dict[str, Any]]) -> Iterator[Item]:
         pending = {self._name: {"Keys": wanted}}
@@ -238,7 +244,7 @@ class DynamoTable:
             if not pending:
                 return
             time.sleep(min(0.05 * 2**attempt, 2.0))
-        raise Unavailable("dynamodb", f"{self._name} keeps throttling reads")
+        raise Unavailable(self._part, f"{self._name} keeps throttling reads")
 
     def _call(self, method: str, **request: Any) -> dict[str, Any]:
         return self._call_raw(method, TableName=self._name, **request)
@@ -253,9 +259,9 @@ class DynamoTable:
                 raise Conflict(f"{self._name}: {error}") from error
             if code in {"ValidationException", "AccessDeniedException"}:
                 raise
-            raise Unavailable("dynamodb", f"{self._name} {method}: {error}") from error
+            raise Unavailable(self._part, f"{self._name} {method}: {error}") from error
         except BotoCoreError as error:
-            raise Unavailable("dynamodb", f"{self._name} {method}: {error}") from error
+            raise Unavailable(self._part, f"{self._name} {method}: {error}") from error
 
     def _marshal(self, item: Item) -> dict[str, Any]:
         return {name: self._encode(value) for name, value in item.items()}

@@ -14,7 +14,8 @@ from recount.store.table import DynamoTable, MemoryTable, Table
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-NAMES: Final = ("raw", "rollups", "manifests", "catalog", "salts")
+ROLLUPS: Final = "rollups"
+NAMES: Final = ("raw", ROLLUPS, "manifests", "catalog", "salts")
 WITH_TTL: Final = ("raw",)
 TTL_ATTRIBUTE: Final = "ttl"  # seconds UTC
 
@@ -38,16 +39,19 @@ def dynamodb_client(settings: Settings) -> DynamoDBClient:
         retries={"mode": "standard", "max_attempts": 4},
         max_pool_connections=32,
     )
-    if not settings.dynamodb:
-        return boto3.client("dynamodb", region_name=settings.aws_region, config=config)
     return boto3.client(
         "dynamodb",
-        endpoint_url=settings.dynamodb,
+        endpoint_url=settings.dynamodb or None,
         region_name=settings.aws_region,
-        aws_access_key_id="local",
-        aws_secret_access_key="local",
+        aws_access_key_id=access_key(settings),
+        aws_secret_access_key=access_key(settings),
         config=config,
     )
+
+
+def access_key(settings: Settings) -> str | None:
+    """Key and secret for a client: anything for a stand-in; none, so the machine's own, for AWS."""
+    return "local" if settings.dynamodb else None
 
 
 def open_tables(settings: Settings) -> Tables:
