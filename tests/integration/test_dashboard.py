@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +23,8 @@ from deploy.local.supervise import python_path
 from recount.settings import Settings
 from recount.store.catalog import Catalog, Site
 from recount.store.tables import ensure_tables, open_tables
+from tests.publishing import SLOTS, Press
+from tests.rollups import hour_rollup
 from tests.stack import TestStack
 
 DEADLINE_S = 120.0
@@ -145,3 +147,54 @@ def test_open_streams_do_not_hold_up_the_end(stack_parts: TestStack, tmp_path: P
         assert next(lines) == "event: away"
         process.send_signal(signal.SIGTERM)
         assert process.wait(DEADLINE_S) == 0
+
+
+@pytest.mark.stack
+def test_published_numbers_come_through_dax_and_also_without_it(
+    stack_parts: TestStack, tmp_path: Path
+) -> None:
+    stack_parts.need("dynamodb", "dax")
+    own = replace(
+        free_settings(tmp_path),
+        dynamodb=stack_parts.settings.dynamodb,
+        dax=stack_parts.settings.dax,
+        table_prefix="dashboard-dax-",
+        site_slots=SLOTS,
+    )
+    site = Site(id="dash-dax", domain="dax.example")
+    days = [f"2026-10-{day:02d}" for day in range(1, 8)]
+    _publish(own, site, [f"{day}T10" for day in days], tmp_path)
+
+    def shown(url: str, day: str) -> list[Any]:
+        rows = read_of(url, site=site.id, metrics=["pageviews"], date_range=[day, day])["rows"]
+        return [row["pageviews"] for row in rows]
+
+    node = f"http://{own.host}:{stack_parts.settings.dax_http_port}"
+    before = metric(node, "dax_connections")
+    with running(own) as (url, process):
+        through = [shown(url, days[0])]
+        assert metric(url, 'recount_dax_reads_total{outcome="dynamodb"}') > 0
+        eventually(lambda: metric(node, "dax_connections") > before, "the dashboard has connected to DAX")
+        for day in days[1:]:
+            time.sleep(0.5)  # whoever has just connected still has to say so to the readers
+            through.append(shown(url, day))
+        assert metric(url, 'recount_dax_reads_total{outcome="dax"}') > 0
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(DEADLINE_S) == 0
+    with running(replace(own, dax="")) as (url, _):
+        assert [shown(url, day) for day in days] == through
+        assert all(pageviews > 0 for (pageviews,) in through)
+
+
+def _publish(settings: Settings, site: Site, hours: Sequence[str], folder: Path) -> None:
+    ensure_tables(settings)
+    tables = open_tables(settings)
+    Catalog(tables.catalog).add(site)
+    press = Press(folder, rollups=tables.rollups, roots=tables.manifests, sites={site.id: site})
+    press.publish({hour: hour_rollup(hour, [site.id]) for hour in hours})
+
+
+def metric(url: str, name: str) -> float:
+    """Of a program's /metrics, one value."""
+    lines = httpx.get(f"{url}/metrics").text.splitlines()
+    return next(float(line.removeprefix(f"{name} ")) for line in lines if line.startswith(f"{name} "))
