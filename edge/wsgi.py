@@ -66,9 +66,8 @@ class Front:
             if sent.url is None and "HTTP_REFERER" in environ:
                 sent = replace(sent, url=environ["HTTP_REFERER"])  # the page that holds the image
             if sent.id is None and REQUEST_VARIABLE in environ:
-                sent = replace(
-                    sent, id=environ[REQUEST_VARIABLE]
-                )  # a proxy may send a GET again: it counts once
+                # A proxy may send a GET again; by the name of its request it counts once.
+                sent = replace(sent, id=environ[REQUEST_VARIABLE])
             self._door.take(self._asked(environ, "pixel"), sent)
         except (Refused, Unavailable) as error:
             refused = answers.as_refused(error)
