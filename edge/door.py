@@ -13,7 +13,7 @@ import msgspec
 from edge import policy
 from edge.client_event import ClientEvent, Parsed
 from edge.geo import Geo
-from edge.policy import Asked, DoorEvent
+from edge.policy import Asked
 from edge.rules import DaySalts, Sites
 from edge.spool import Spool
 from edge.spool_format import Entry
@@ -85,7 +85,7 @@ class Door:
             except Refused as refused:
                 answer.reject(index, refused)
                 continue
-            event: DoorEvent = draft.event
+            event = draft.event
             entries.append(Entry(draft.partition, event.received, _encode(event)))
             kinds.append(event.source_kind)
         if entries:

@@ -24,8 +24,7 @@ from recount.event import (
     REVENUE_MAX_MICROS,
     SCHEMA_VERSION,
     UA_MAX_CHARS,
-    Kind,
-    PropValue,
+    ObservedEvent,
     Revenue,
     SourceKind,
 )
@@ -39,33 +38,6 @@ _is_lang: Final = re.compile(r"[A-Za-z0-9_-]+").fullmatch
 _is_screen: Final = re.compile(r"[0-9]{1,5}[xX][0-9]{1,5}").fullmatch
 _AMOUNT: Final = re.compile(r"-?[0-9]{1,16}(?:\.[0-9]{1,6})?")
 _CURRENCY: Final = re.compile(r"[A-Z]{3}")
-
-
-class DoorEvent(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
-    """`recount.event.RawEvent` before the spool has given it a number (a test holds the two together)."""
-
-    v: int
-    id: str
-    site: str
-    ts: int
-    received: int
-    kind: Kind
-    visitor: str
-    source_kind: SourceKind
-    name: str | None = None
-    url: str | None = None
-    referrer: str | None = None
-    ua: str | None = None
-    lang: str | None = None
-    screen: str | None = None
-    country: str | None = None
-    region: str | None = None
-    network: str | None = None
-    props: dict[str, PropValue] | None = None
-    revenue: Revenue | None = None
-    engaged_ms: int | None = None
-    scroll_percent: int | None = None
-    ts_clamped: bool = False
 
 
 class Asked(msgspec.Struct, gc=False):
@@ -98,7 +70,7 @@ class Draft(msgspec.Struct, gc=False):
     door: Door
     asked: Asked
     sent: ClientEvent
-    event: DoorEvent
+    event: ObservedEvent
     address: str
     ua: str
     host: str = ""
@@ -324,7 +296,7 @@ IMPORT_STEPS: Final[Steps] = (
 def apply(door: Door, asked: Asked, sent: ClientEvent, steps: Steps = STEPS) -> Draft:
     """The completed draft. Raises Refused with the reason, Unavailable where it cannot be decided now."""
     received = asked.received
-    event = DoorEvent(
+    event = ObservedEvent(
         v=SCHEMA_VERSION,
         id="",
         site=sent.site,

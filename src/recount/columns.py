@@ -23,10 +23,8 @@ from recount.event import (
     FACTS_SCHEMA,
     POSITION_SCHEMA,
     SCHEMA_VERSION,
-    Kind,
     PropValue,
-    Revenue,
-    SourceKind,
+    RawEvent,
 )
 
 TIME_MAX_MS: Final = 4_102_444_800_000  # the year 2100
@@ -54,33 +52,15 @@ class PoisonReason(StrEnum):
     IN_THE_FUTURE = "in_the_future"
 
 
-class _Wire(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, gc=False):
+class _Wire(RawEvent, kw_only=True, omit_defaults=False, forbid_unknown_fields=True, gc=False):
     """`RawEvent` as the decoder wants it: numbers within their columns' range, `props` left as text."""
 
-    v: int
-    id: str
-    spool: str
     seq: _Count
-    site: str
     ts: _Time
     received: _Time
-    kind: Kind
-    visitor: str
-    source_kind: SourceKind
-    name: str | None = None
-    url: str | None = None
-    referrer: str | None = None
-    ua: str | None = None
-    lang: str | None = None
-    screen: str | None = None
-    country: str | None = None
-    region: str | None = None
-    network: str | None = None
-    props: msgspec.Raw = _ABSENT
-    revenue: Revenue | None = None
+    props: msgspec.Raw = _ABSENT  # type: ignore[assignment]
     engaged_ms: _Count | None = None
     scroll_percent: _Percent | None = None
-    ts_clamped: bool = False
 
 
 _FIELDS: Final = _Wire.__struct_fields__

@@ -41,13 +41,11 @@ class Revenue(msgspec.Struct, frozen=True, gc=False):
     currency: str
 
 
-class RawEvent(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
-    """One event as it travels through Kafka; times are milliseconds UTC, `visitor` 16 hex digits."""
+class ObservedEvent(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+    """One event as the door makes it; times are milliseconds UTC, `visitor` 16 hex digits."""
 
     v: int
     id: str
-    spool: str
-    seq: int
     site: str
     ts: int
     received: int
@@ -68,6 +66,13 @@ class RawEvent(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     engaged_ms: int | None = None
     scroll_percent: int | None = None
     ts_clamped: bool = False
+
+
+class RawEvent(ObservedEvent, kw_only=True, omit_defaults=True, gc=False):
+    """One event as it travels through Kafka: with the spool that took it and its number there."""
+
+    spool: str
+    seq: int
 
 
 # One row an event. `props` is the JSON object as text, so that it is interpreted once per distinct value;

@@ -5,12 +5,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import msgspec
 import pytest
 
-from edge.policy import IMPORT_STEPS, STEPS, DoorEvent
+from edge.policy import IMPORT_STEPS, STEPS
 from recount.errors import Unavailable
-from recount.event import RawEvent
 from recount.periods import HOUR_MS
 from recount.reasons import Reason
 from recount.store.catalog import Redaction, Site
@@ -39,12 +37,6 @@ def refuse(room: Room, sent: dict[str, Any], **headers: str) -> str:
     assert answer.json is not None
     assert answer.headers["Recount-Drop"] == answer.json["rejected"][0]["reason"]
     return str(answer.headers["Recount-Drop"])
-
-
-def test_the_door_event_is_the_raw_event_without_its_number() -> None:
-    raw = {field.name: (field.type, field.default) for field in msgspec.structs.fields(RawEvent)}
-    door = {field.name: (field.type, field.default) for field in msgspec.structs.fields(DoorEvent)}
-    assert door == {name: rest for name, rest in raw.items() if name not in {"spool", "seq"}}
 
 
 def test_the_steps_say_what_they_do() -> None:
