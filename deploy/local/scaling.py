@@ -113,6 +113,11 @@ class Scaler:
 
     def _drain(self, part: str, wanted: int, running: int) -> Scaling:
         leaving = range(running, wanted, -1)
+        late = [number for number in range(1, wanted + 1) if leaving and not self._is_ready(number)]
+        if late:  # one that was just started again, say: nobody leaves before the others can serve
+            return Scaling(
+                part, wanted, running, tuple(f"{self._id(part, n)} is not ready to serve alone" for n in late)
+            )
         for number in leaving:
             self._drains.ask(self._id(part, number))
         reasons = [self._keeps(part, number) for number in leaving]
@@ -151,6 +156,12 @@ class Scaler:
     def _kafka_is_away(self) -> bool:
         try:
             return self._get(self._settings.shipper_port, "/readyz").status_code == 503
+        except httpx.HTTPError:
+            return False
+
+    def _is_ready(self, number: int) -> bool:
+        try:
+            return self._get(self._port(number), "/readyz").is_success
         except httpx.HTTPError:
             return False
 

@@ -33,6 +33,7 @@ class World:
     running: bool = True
     spools: dict[int, dict[str, object]] = field(default_factory=dict)
     kafka_away: bool = False
+    unready: set[int] = field(default_factory=set)
     now: float = 0.0
 
     def __post_init__(self) -> None:
@@ -55,6 +56,8 @@ class World:
             return httpx.Response(503 if self.kafka_away else 200)
         if request.url.port not in self.spools:
             raise httpx.ConnectError("nobody")
+        if request.url.path == "/readyz":
+            return httpx.Response(503 if request.url.port in self.unready else 200)
         return httpx.Response(200, json=self.spools[request.url.port])
 
     @property
@@ -119,6 +122,16 @@ def test_an_instance_stays_until_it_is_drained(
     assert (world.count["ingest"], world.draining) == (3, [2, 3])
     assert said in str(scaling)
     assert str(scaling).startswith("ingest: 3 instances, 1 wanted; ingest-8082 ")
+
+
+def test_nobody_leaves_before_the_others_can_serve(world: World, scaler: Scaler) -> None:
+    three_of_which_two_go(world, scaler)
+    world.unready = {world.settings.ingest_port}
+    assert "ingest-8080 is not ready to serve alone" in str(scaler.step("ingest"))
+    assert (world.count["ingest"], world.draining) == (3, [])
+    world.unready = set()
+    scaler.step("ingest")
+    assert world.draining == [2]
 
 
 def test_it_waits_for_kafka_and_says_so(world: World, scaler: Scaler) -> None:
