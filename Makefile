@@ -11,7 +11,7 @@ INSTALL := $(UV) pip install --quiet --python $(BIN)/python --require-hashes --b
 COMPILE := UV_NO_CONFIG=1 $(UV) pip compile --quiet --generate-hashes --no-annotate --no-header --no-emit-index-url \
 	--no-emit-find-links --python-version 3.11
 
-.PHONY: help up down status logs clean-data consul test lint tracker bench lock
+.PHONY: help up down status logs clean-data consul test lint tracker bench bench-large lock
 
 help: ## show what can be typed
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ tracker: $(VENV)/.dev ## build the tracker script anew (edge/tracker)
 
 bench: $(VENV)/.bench ## measure beside peers; prints a table and writes build/bench.json
 	@$(BIN)/python -m tests.bench
+
+bench-large: $(VENV)/.bench ## measure an hour of 41.7 million events (takes about 62 GB of memory)
+	@$(BIN)/python -m tests.bench hour --large
 
 lock: $(UV) ## pin again what requirements/*.txt and the Java parts are made of
 	@printf 'uv==%s\n' "$$($(UV) --version | cut -d ' ' -f 2)" | $(COMPILE) - -o requirements/uv.txt
