@@ -10,18 +10,15 @@ from urllib.parse import unquote
 
 import structlog
 from granian._granian import RSGIProtocolClosed
-from granian.constants import HTTPModes, Interfaces, RuntimeModes
-from granian.http import HTTP1Settings
-from granian.server import MTServer
+from granian.constants import Interfaces
 
 from dashboard_svc.bridge import Answer, Bridge, Scope, plain
 from dashboard_svc.security import HEADERS, is_own_name
 from dashboard_svc.streams import Streams, TooMany
 from recount.errors import Unavailable
+from recount.serving import SHUTDOWN_TIMEOUT_S, StoppingMaker, ThreadServer, granian_server
 
-HEADER_TIMEOUT_MS: Final = 10_000
 REQUESTS_MAX: Final = 2_048
-SHUTDOWN_TIMEOUT_S: Final = 10
 _STREAM: Final = re.compile(r"/([^/]+)/live")
 _STREAM_HEADERS: Final = [
     ("content-type", "text/event-stream"),
@@ -118,53 +115,23 @@ def _send(protocol: Any, answer: Answer) -> None:
     protocol.response_bytes(answer.status, answer.headers, answer.body)
 
 
-class _Server(MTServer):
-    """granian's threaded server: one process an instance, whose death leaves nothing behind on the port."""
-
+class _Server(ThreadServer):
     front: Front
-    on_signal: Callable[[int, object], None]
-
-    @staticmethod
-    def _check_gil() -> None:
-        """The check that this overrides keeps several workers from sharing a GIL; there is one."""
-
-    def signal_handler_interrupt(self, *given: Any) -> None:
-        self.on_signal(*given)
-
-    def stop_serving(self) -> None:
-        super().signal_handler_interrupt()  # type: ignore[no-untyped-call]
 
     def shutdown(self, exit_code: int = 0) -> None:
         self.front.end_streams()
         super().shutdown(exit_code)  # type: ignore[no-untyped-call]
 
 
-def serve(
-    front: Front,
-    host: str,
-    port: int,
-    stopping: Callable[[Callable[[], None]], Callable[[int, object], None]],
-) -> None:
-    """Serve until SIGTERM or SIGINT; requests under way are finished, streams ended.
-
-    `stopping` makes the handler of these signals, given what stops the server.
-    """
-    server = _Server(
-        "recount",
-        address=host,
-        port=port,
-        interface=Interfaces.RSGI,
-        http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT_MS),
-        runtime_mode=RuntimeModes.mt,
-        workers=1,
-        backpressure=REQUESTS_MAX,
-        websockets=False,
-        log_access=False,
-        log_enabled=False,
+def serve(front: Front, host: str, port: int, stopping: StoppingMaker) -> None:
+    """Serve until told to stop; requests under way are finished, streams ended."""
+    server = granian_server(
+        _Server,
+        Interfaces.RSGI,
+        host,
+        port,
+        requests_max=REQUESTS_MAX,
         workers_kill_timeout=SHUTDOWN_TIMEOUT_S,
     )
     server.front = front
-    server.on_signal = stopping(server.stop_serving)
-    loader: Any = lambda *_: front  # noqa: E731
-    server.serve(target_loader=loader, wrap_loader=False)
+    server.run(front, stopping)

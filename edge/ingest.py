@@ -17,7 +17,7 @@ from edge.door import Door
 from edge.geo import open_geo
 from edge.imports import Importer
 from edge.rules import DaySalts, Sites
-from edge.server import StoppingMaker, check_port, serve
+from edge.server import serve
 from edge.serving import WhileServing
 from edge.spool import Spool
 from edge.tally import Tallies
@@ -29,6 +29,7 @@ from recount.errors import SetupError
 from recount.kafka import producer
 from recount.logs import configure
 from recount.metrics import Metrics
+from recount.serving import StoppingMaker, check_port
 from recount.settings import Settings
 from recount.stopping import Stopping
 from recount.store.catalog import Catalog

@@ -1,27 +1,21 @@
-"""granian in this process: one process an instance, so that its death leaves nothing behind."""
+"""The servers of this tier: the ingest on granian, small ones beside other work."""
 
 from __future__ import annotations
 
 import os
-import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from granian.constants import HTTPModes, Interfaces, RuntimeModes
-from granian.http import HTTP1Settings
-from granian.server import MTServer
+from granian.constants import Interfaces
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from recount.errors import SetupError
+from recount.serving import SHUTDOWN_TIMEOUT_S, StoppingMaker, ThreadServer, check_port, granian_server
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
-StoppingMaker = Callable[[Callable[[], None]], Callable[[int, object], None]]
 
-HEADER_TIMEOUT_MS: Final = 10_000
 BACKLOG: Final = 2048
-SHUTDOWN_TIMEOUT_S: Final = 10
 
 
 class _Quiet(WSGIRequestHandler):
@@ -29,24 +23,7 @@ class _Quiet(WSGIRequestHandler):
         """No access log: it would hold addresses."""
 
 
-class _Server(MTServer):
-    """granian's threaded server: its one worker is a thread, which works as well with a GIL."""
-
-    @staticmethod
-    def _check_gil() -> None:
-        """The check that this overrides keeps several workers from sharing a GIL; we have one."""
-
-    on_signal: Callable[[int, object], None] | None = None
-
-    def signal_handler_interrupt(self, *given: Any) -> None:
-        if self.on_signal is None:
-            self.stop_serving()
-        else:
-            self.on_signal(*given)
-
-    def stop_serving(self) -> None:
-        super().signal_handler_interrupt()  # type: ignore[no-untyped-call]
-
+class _Server(ThreadServer):
     def _stop_workers(self) -> None:
         """Like granian's own, but a sender that never ends its body cannot keep us from stopping."""
         for worker in self.wrks:
@@ -55,43 +32,20 @@ class _Server(MTServer):
             worker.join(SHUTDOWN_TIMEOUT_S)  # type: ignore[no-untyped-call]
 
 
-def check_port(host: str, port: int) -> None:
-    """Raises SetupError where something listens: granian would share the port with it unnoticed."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            cause = f"{host}:{port} cannot be used: {error.strerror}"
-            raise SetupError("port", cause, "choose another port") from error
-
-
 def serve(app: WsgiApp, host: str, port: int, *, threads: int, stopping: StoppingMaker | None = None) -> bool:
-    """Serve until SIGTERM or SIGINT. Whether every request under way was finished, within a bounded time.
-
-    `stopping` makes the handler of these signals, given what stops the server; without it they do so at once.
-    """
+    """Serve until told to stop. Whether every request under way was finished, within a bounded time."""
     # granian copies the whole environment into every request.
     os.environ.clear()
-    server = _Server(
-        "recount",
-        address=host,
-        port=port,
-        interface=Interfaces.WSGI,
-        http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT_MS),
-        runtime_mode=RuntimeModes.mt,
-        workers=1,
+    server = granian_server(
+        _Server,
+        Interfaces.WSGI,
+        host,
+        port,
+        requests_max=max(threads * 2, 512),
         blocking_threads=threads,
         backlog=BACKLOG,
-        backpressure=max(threads * 2, 512),
-        websockets=False,
-        log_access=False,
-        log_enabled=False,
     )
-    if stopping is not None:
-        server.on_signal = stopping(server.stop_serving)
-    server.serve(target_loader=lambda *_: app, wrap_loader=False)
+    server.run(app, stopping)
     return not any(worker.inner.is_alive() for worker in server.wrks)
 
 

@@ -71,8 +71,8 @@ def _too_large() -> Row:
         target=f"< {LARGE_TARGET_S:g}",
         ok=False,
         conditions=(
-            f"hour of {LARGE_HOUR_EVENTS:,} events: not measured, needs about {LARGE_NEEDS_BYTES / 1e9:.0f} GB, "
-            f"this machine has {_memory_bytes() / 1e9:.0f} GB; the archive holds the whole hour at once"
+            f"hour of {LARGE_HOUR_EVENTS:,} events: not measured, needs about "
+            f"{LARGE_NEEDS_BYTES / 1e9:.0f} GB, this machine has {_memory_bytes() / 1e9:.0f} GB; the archive holds the whole hour at once"
         ),
     )
 
