@@ -72,7 +72,8 @@ def _too_large() -> Row:
         ok=False,
         conditions=(
             f"hour of {LARGE_HOUR_EVENTS:,} events: not measured, needs about "
-            f"{LARGE_NEEDS_BYTES / 1e9:.0f} GB, this machine has {_memory_bytes() / 1e9:.0f} GB; the archive holds the whole hour at once"
+            f"{LARGE_NEEDS_BYTES / 1e9:.0f} GB, this machine has {_memory_bytes() / 1e9:.0f} GB; "
+            "the archive holds the whole hour at once"
         ),
     )
 
