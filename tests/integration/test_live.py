@@ -20,6 +20,7 @@ import httpx
 import pytest
 
 from deploy.local.layout import ROOT
+from deploy.local.ports import free_settings
 from deploy.local.supervise import python_path
 from recount.event import encode
 from recount.ids import new_id
@@ -88,11 +89,12 @@ class Fleet:
 @pytest.fixture(scope="module")
 def settings(stack_parts: TestStack, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     stack_parts.need("kafka", "dynamodb")
-    own = replace(
-        stack_parts.settings,
+    shared = stack_parts.settings
+    own = replace(  # a directory of its own too: the session's live instances read other tables
+        free_settings(tmp_path_factory.mktemp("live")),
+        kafka=shared.kafka,
+        dynamodb=shared.dynamodb,
         table_prefix=f"live-{uuid.uuid4().hex[:12]}-",
-        state=tmp_path_factory.mktemp("live"),
-        live_port=stack_parts.settings.live_port + 5,
     )
     ensure_tables(own)
     ensure_topics(own)
