@@ -23,6 +23,7 @@ PARTS: Final = {
     "hour": "tests.bench.bench_hour",
     "pages": "tests.bench.bench_pages",
     "edge": "tests.bench.bench_edge",
+    "failover": "tests.bench.bench_failover",
     "latency": "tests.bench.bench_latency",
     "dax": "tests.bench.bench_dax",
 }
