@@ -5,6 +5,7 @@ It lies in a folder of its own on ports of its own, so it never meets the stack 
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -12,7 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from deploy.local.supervise import python_path
 from tests.stack import TestStack
+
+
+def pytest_configure() -> None:
+    """Programs that tests start find the packages as well as the tests do, however these were started."""
+    os.environ["PYTHONPATH"] = os.pathsep.join(python_path())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
