@@ -47,7 +47,8 @@ class Newsroom:
             slots=front.settings.site_slots,
         )
         self.publish({HOUR: made(HOUR), LATER: made(LATER)})
-        eventually(lambda: "no-store" not in self.page(MINE).headers["Cache-Control"], "it is published")
+        # An empty day may be kept as well, once the hours after it are published.
+        eventually(lambda: all("/page?" in self.page(site).text for site in sites), "it is published")
 
     def publish(self, hours: Mapping[str, Rollup]) -> None:
         self.press.publish(hours)
