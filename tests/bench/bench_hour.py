@@ -21,7 +21,7 @@ from recount.event import EVENT_SCHEMA
 from recount.kafka import EVENTS
 from recount.periods import HOUR_MS, hour_start_ms
 from recount.settings import Settings
-from recount.store.raw import RawStore
+from recount.store.raw import DEAD_SCHEMA, RawStore
 from recount.store.tables import memory_tables
 from tests.bench import generate
 from tests.bench.rows import Row
@@ -44,6 +44,9 @@ class _Raw:
 
     def read(self, hour: str) -> pl.DataFrame:
         return self._events if hour == generate.HOUR else pl.DataFrame(schema=EVENT_SCHEMA)
+
+    def quarantined(self, hour: str | None) -> pl.DataFrame:
+        return pl.DataFrame(schema=DEAD_SCHEMA)
 
 
 class _NoSpools:
