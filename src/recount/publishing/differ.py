@@ -12,6 +12,7 @@ from recount.counting.rebuild import DEFAULT_ZONE, day_rollup, days_of_hour, hou
 from recount.counting.rollup import Rollup
 from recount.errors import InvalidInput
 from recount.publishing.comparison import Comparison, compare, together
+from recount.publishing.portions import portions
 from recount.store.candidates import Candidates
 from recount.store.catalog import Site
 from recount.store.manifests import Manifests, Root
@@ -85,16 +86,18 @@ class Differ:
         self, day: str, infos: Mapping[str, Provenance], root: Root | None, only: frozenset[str] | None
     ) -> Iterator[tuple[Sequence[str], Mapping[str, _Hour]]]:
         """Portions of the sites whose day may change, with the hours of that day."""
-        near = {hour for zone in self._zones() for hour in hours_of_day(day, zone)}
+        of_zone = {zone: frozenset(hours_of_day(day, zone)) for zone in self._zones()}
+        near = frozenset[str]().union(*of_zone.values())
         shown = self._shown(sorted(near), root)
         hours = {hour: self._hour(shown.get(hour, {}), infos.get(hour)) for hour in near}
         rows: dict[str, int] = {}
         for hour in near & infos.keys():
             for site in hours[hour].old.keys() | hours[hour].new.keys():
-                if (only is None or site in only) and hour in hours_of_day(day, self._zone(site)):
+                if (only is None or site in only) and hour in of_zone[self._zone(site)]:
                     rows[site] = rows.get(site, 0) + infos[hour].sites.get(site, 1)
-        for sites in _portions(rows):
-            yield sites, hours
+        names = sorted(rows)
+        for portion in portions(rows, ROWS_AT_ONCE):
+            yield portion.of(names), hours
 
     def _shown(self, hours: Sequence[str], root: Root | None) -> dict[str, dict[str, str]]:
         """Hour -> site -> the generation that holds what is shown of it."""
@@ -129,17 +132,3 @@ class Differ:
     def _zone(self, site: str) -> str:
         known = self._sites.get(site)
         return DEFAULT_ZONE if known is None else known.timezone
-
-
-def _portions(rows_of_site: Mapping[str, int]) -> Iterator[list[str]]:
-    """Sites in portions of about ROWS_AT_ONCE rows."""
-    portion: list[str] = []
-    rows = 0
-    for site in sorted(rows_of_site):
-        portion.append(site)
-        rows += rows_of_site[site]
-        if rows >= ROWS_AT_ONCE:
-            yield portion
-            portion, rows = [], 0
-    if portion:
-        yield portion

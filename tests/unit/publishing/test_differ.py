@@ -14,6 +14,7 @@ from recount.errors import InvalidInput
 from recount.periods import hours_in
 from recount.publishing import differ
 from recount.publishing.differ import Differ
+from recount.publishing.portions import portions
 from tests.publishing import SITES, Press, total
 from tests.rollups import hour_rollup
 
@@ -81,6 +82,6 @@ def test_a_candidate_that_is_not_there_is_named(press: Press) -> None:
 
 @given(st.dictionaries(st.integers(1, 500).map(str), st.integers(1, 3_000_000), max_size=30))
 def test_portions_hold_every_site_once(rows: dict[str, int]) -> None:
-    portions = list(differ._portions(rows))
-    assert sorted(site for portion in portions for site in portion) == sorted(rows)
-    assert all(sum(rows[site] for site in portion[:-1]) < differ.ROWS_AT_ONCE for portion in portions)
+    found = [portion.of(sorted(rows)) for portion in portions(rows, differ.ROWS_AT_ONCE)]
+    assert sorted(site for portion in found for site in portion) == sorted(rows)
+    assert all(sum(rows[site] for site in portion[:-1]) < differ.ROWS_AT_ONCE for portion in found)
