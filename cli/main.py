@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import click
 
-from recount.errors import RecountError, SetupError
+from recount.errors import RecountError, SetupError, Unavailable
 
 
 class Entry(NamedTuple):
@@ -80,6 +80,8 @@ def main() -> None:
         recount(prog_name="recount")
     except SetupError as error:
         _fail(error.part, error.cause, error.remedy)
+    except Unavailable as error:
+        _fail("", str(error), "`./recount status` shows which parts run; `make up` starts those that do not")
     except RecountError as error:
         _fail("", str(error), "")
 
