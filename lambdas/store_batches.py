@@ -19,7 +19,8 @@ from lambdas import payload
 from recount import kafka, logs, quarantine
 from recount.quarantine import DeadLetter
 from recount.settings import Settings
-from recount.store.raw import RawBatch, RawStore
+from recount.store.raw import RawStore
+from recount.store.raw_batch import RawBatch
 from recount.store.tables import open_tables
 
 log = structlog.get_logger()

@@ -17,7 +17,8 @@ from recount.kafka import IMPORTS, SourcePartition
 from recount.periods import HOUR_MS, hour_start_ms, next_hour, previous_hour
 from recount.store.manifests import Entry, Manifests
 from recount.store.provenance import period_key
-from recount.store.raw import RawStore, Receipt
+from recount.store.raw import RawStore
+from recount.store.receipts import Receipt
 
 NO_CARRY: Final = Entry(default="", confirmed="")
 WAITING_MAX_HOURS: Final = 20_000  # a cursor of about 2 MB

@@ -17,7 +17,8 @@ from orchestration.steps.cut import key
 from orchestration.steps.reconcile import new_receipts, reached
 from recount.kafka import EVENTS, SourcePartition
 from recount.seqs import Range, missing, union, unpack
-from recount.store.raw import RawStore, Receipt
+from recount.store.raw import RawStore
+from recount.store.receipts import Receipt
 
 SPOOLS_MAX: Final = 2_000  # finished ones are remembered by one number each, the newest of them
 RANGES_MAX: Final = 5_000  # of one spool

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from operator import attrgetter
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 
 import msgspec
 import numpy as np
@@ -109,6 +109,16 @@ def concat(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
     """Event frames one after the other; an empty EVENT_SCHEMA frame for none."""
     kept = list(frames)
     return pl.concat(kept) if kept else pl.DataFrame(schema=EVENT_SCHEMA)
+
+
+def groups(frame: pl.DataFrame, *names: str) -> list[tuple[tuple[str | int, ...], pl.DataFrame]]:
+    """The rows of each combination of values in some columns, in the order of these values."""
+    if frame.is_empty():
+        return []
+    parts = frame.partition_by(names, as_dict=True, maintain_order=True)
+    return sorted(
+        cast("dict[tuple[str | int, ...], pl.DataFrame]", parts).items(), key=lambda entry: entry[0]
+    )
 
 
 def _decode_each(values: Sequence[bytes], places: pl.DataFrame) -> Decoded:

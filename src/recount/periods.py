@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 HOUR_MS: Final = 3_600_000
 QUARTER_MS: Final = 900_000
 MINUTE_MS: Final = 60_000
+DAY_S: Final = 86_400
 HOUR_FORMAT: Final = "%Y-%m-%dT%H"
 FIRST_HOUR: Final = "2015-05-01T00"  # where the archive begins: no hour before it is ever published
 RANGE_MAX_HOURS: Final = 24 * 366

@@ -21,7 +21,8 @@ from recount.event import EVENT_SCHEMA
 from recount.kafka import EVENTS
 from recount.periods import HOUR_MS, hour_start_ms
 from recount.settings import Settings
-from recount.store.raw import DEAD_SCHEMA, RawStore
+from recount.store.dead_marks import DEAD_SCHEMA
+from recount.store.raw import RawStore
 from recount.store.tables import memory_tables
 from tests.bench import generate
 from tests.bench.rows import Row

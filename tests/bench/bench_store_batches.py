@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from lambdas.store_batches import prepare
 from recount.settings import Settings
-from recount.store.raw import RawBatch, RawStore
+from recount.store.raw import RawStore
+from recount.store.raw_batch import RawBatch
 from recount.store.table import MemoryTable
 from tests.bench import generate, one_core
 from tests.bench.rows import Row

@@ -13,7 +13,8 @@ from recount.event import EVENT_SCHEMA
 from recount.periods import HOUR_MS, hour_of
 from recount.quarantine import DeadLetter
 from recount.settings import Settings
-from recount.store.raw import RECEIPT_MAX_OFFSETS, RawStore
+from recount.store.raw import RawStore
+from recount.store.receipts import RECEIPT_MAX_OFFSETS
 from recount.store.table import Table
 from tests.contract import tables
 from tests.made import TS, value

@@ -13,8 +13,11 @@ from recount.columns import decode, positions
 from recount.event import EVENT_SCHEMA
 from recount.periods import FIRST_HOUR, HOUR_MS, hour_start_ms
 from recount.seqs import unpack
-from recount.store import raw
-from recount.store.raw import decode_item, gaps, raw_batch
+from recount.store import raw_items
+from recount.store import receipts as receipts_module
+from recount.store.raw_batch import RawBatch, raw_batch
+from recount.store.raw_items import decode_item
+from recount.store.receipts import RECEIPT_MAX_ENTRIES, gaps
 from tests import made
 from tests.made import TS
 
@@ -25,7 +28,7 @@ def value(seq: int, ts: int = TS, **given: Any) -> bytes:
     return made.value(id=f"e{seq}", seq=seq, ts=ts, visitor=f"{seq:016x}", **given)
 
 
-def batch(values: list[bytes], places: pl.DataFrame, shards: int = 1) -> raw.RawBatch:
+def batch(values: list[bytes], places: pl.DataFrame, shards: int = 1) -> RawBatch:
     return raw_batch(values, places, shards=shards, ttl_days=35, retention_days=365, now_ms=NOW)
 
 
@@ -57,7 +60,7 @@ def test_the_same_records_make_the_same_bytes() -> None:
 
 
 def test_a_batch_too_large_for_an_item_is_split(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(raw, "ITEM_MAX_BYTES", 2_000)
+    monkeypatch.setattr(raw_items, "ITEM_MAX_BYTES", 2_000)
     values, places = [value(n, url=f"/{n * 7919}") for n in range(400)], positions("events", 0, range(400))
     items = batch(values, places).items
     assert len(items) > 1
@@ -105,10 +108,10 @@ def test_each_source_partition_has_its_own_receipt() -> None:
 
 
 def test_a_receipt_never_outgrows_its_item() -> None:
-    count = raw.RECEIPT_MAX_ENTRIES + 1
+    count = RECEIPT_MAX_ENTRIES + 1
     receipts = batch([b"x"] * count, positions("events", 0, range(count))).receipts
     assert sum(len(r.quarantined) for r in receipts) == count
-    assert all(len(r.quarantined) <= raw.RECEIPT_MAX_ENTRIES for r in receipts)
+    assert all(len(r.quarantined) <= RECEIPT_MAX_ENTRIES for r in receipts)
     assert gaps([(r.first, r.next) for r in receipts], 0, count) == []
 
 
@@ -161,7 +164,7 @@ def test_receipts_name_the_numbers_of_each_spool() -> None:
 
 
 def test_a_receipt_with_too_many_spools_is_split(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(raw, "RECEIPT_MAX_SPOOL_BYTES", 100)
+    monkeypatch.setattr(receipts_module, "RECEIPT_MAX_SPOOL_BYTES", 100)
     values = [value(n, spool=f"s{n}") for n in range(16)]
     receipts = batch(values, positions("events", 0, range(16))).receipts
     assert len(receipts) > 1
