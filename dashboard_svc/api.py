@@ -15,7 +15,8 @@ from recount.errors import InvalidInput
 from recount.metrics import QUERY_SECONDS
 from recount.querying.answers import Answers
 from recount.querying.measures import Row
-from recount.querying.query import Query, parse
+from recount.querying.parse import parse
+from recount.querying.query import Query
 from recount.store.catalog import Site
 
 BODY_MAX_BYTES: Final = 64 * 1024

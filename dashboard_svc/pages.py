@@ -105,7 +105,7 @@ def blueprint(services: Services) -> Blueprint:
         now_ms = services.now_ms()
         shown = asked_range(shown_site)
         asked = _asked(shown_site, shown, now_ms)
-        table = Query(shown.span, tab.metrics, tab.dimension, limit=report.FULL_ROWS_MAX)
+        table = Query(shown.span, tab.metrics, (tab.dimension,), limit=report.FULL_ROWS_MAX)
         queries = [table, Query(shown.span, report.TOTAL_METRICS)]
         unchanged = asked.unchanged(lambda: services.answerer.stamp(shown_site, queries))
         if unchanged is not None:

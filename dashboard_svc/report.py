@@ -77,8 +77,8 @@ def questions(shown: Range) -> Questions:
     for panel in PANELS:
         for tab in panel.tabs:
             metrics = tab.metrics if panel.name == "actions" else tab.metrics[:1]
-            asked.add(tab.dimension, Query(shown.span, metrics, tab.dimension, limit=ROWS + 1))
-    asked.add("verdict", Query(shown.span, ("pageviews", "visits"), "verdict", limit=50))
+            asked.add(tab.dimension, Query(shown.span, metrics, (tab.dimension,), limit=ROWS + 1))
+    asked.add("verdict", Query(shown.span, ("pageviews", "visits"), ("verdict",), limit=50))
     return asked
 
 

@@ -69,7 +69,7 @@ def _rows(tables: Tables, stored_bytes: int) -> list[Row]:
         return Answerer(Manifests(tables.manifests), segments, site_slots=SLOTS, now_ms=lambda: now_ms)
 
     page = [Query(SPAN, METRICS), Query(SPAN, METRICS, interval="day"), Query(SPAN.before(), METRICS)]
-    page += [Query(SPAN, ("visitors", "pageviews"), dimension, limit=10) for dimension in LISTS]
+    page += [Query(SPAN, ("visitors", "pageviews"), (dimension,), limit=10) for dimension in LISTS]
     cold = _times_ms(lambda: fresh().answer_many(SITE, page), COLD_RUNS)
     kept = fresh()
     kept.answer_many(SITE, page)

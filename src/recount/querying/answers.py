@@ -19,13 +19,14 @@ from recount.counting import rollup
 from recount.counting.counted import VISITOR_COUNT, Counts, with_counts
 from recount.counting.rebuild import HOURS, day_rollup, hours_of_day
 from recount.counting.rollup import KEYS, REVENUE_SCHEMA, SERIES, TOTAL, Rollup, merge
+from recount.errors import InvalidInput
 from recount.keys import site_slot
 from recount.periods import HOUR_MS, day_of, hour_of, hour_start_ms, hours_between
 from recount.querying.live_source import LiveHours, LiveSource
 from recount.querying.measures import Row
 from recount.querying.plan import Composed, Plan, Shown, periods_of, plan
-from recount.querying.query import Query, Span
-from recount.querying.tables import ACTIVITY, LIVE, ROWS_SCHEMA, Data, table
+from recount.querying.query import Query, Span, needs_archive
+from recount.querying.tables import ACTIVITY, LIVE, ROWS_SCHEMA, Data, rows_of, table
 from recount.store.catalog import Site
 from recount.store.manifests import Entry, Manifests, Root
 from recount.store.provenance import period_key
@@ -98,7 +99,7 @@ class Answerer:
         return self.answer_many(site, [query])
 
     def answer_many(self, site: Site, queries: Sequence[Query]) -> Answers:
-        """Raises Unavailable where the tables do not answer."""
+        """Raises Unavailable where the tables do not answer, InvalidInput for what rollups do not know."""
         now_ms = self._now_ms()
         read, plans = self._planned(site, queries, now_ms)
         self._fetch(read, plans.values())
@@ -173,6 +174,9 @@ class Answerer:
         return root
 
     def _planned(self, site: Site, queries: Sequence[Query], now_ms: int) -> tuple[_Read, dict[Query, Plan]]:
+        for query in queries:
+            if beyond := needs_archive(query):
+                raise InvalidInput(beyond.why, field=beyond.field)
         read = self._look(site, {query.span for query in queries}, now_ms)
         made = {
             (span, by_hour): plan(span, site.timezone, read.shown, by_hour=by_hour)
@@ -286,7 +290,7 @@ def _shown(made: Rollup, live: Rollup, dimensions: frozenset[str]) -> Counts:
 
 
 def _dimensions(queries: Iterable[Query]) -> frozenset[str]:
-    return frozenset({TOTAL, *(query.dimension for query in queries if query.dimension is not None)})
+    return frozenset({TOTAL, *map(rows_of, queries)})
 
 
 def _is_pending(entries: Mapping[str, Entry], hour: str) -> bool:

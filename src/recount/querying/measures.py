@@ -7,14 +7,12 @@ from typing import Any, Final
 
 import polars as pl
 
-from recount.counting.rollup import OTHER, PROP_PREFIX, SUMS
-from recount.querying.query import Filter
+from recount.counting.rollup import OTHER, SUMS
+from recount.querying.query import OF_VISITS, Filter, is_event_scoped
 
 Row = dict[str, Any]
 
 MICROS: Final = 1_000_000
-EVENT_SCOPED: Final = frozenset({"page", "exit_page", "event", "goal", "outbound", "download"})
-OF_VISITS: Final = ("visits", "bounce_rate", "visit_duration", "views_per_visit")
 SUMMED: Final = ("visitors", *SUMS)
 
 
@@ -36,11 +34,6 @@ EXPRESSIONS: Final[Mapping[str, pl.Expr]] = {
 def sums(rows: pl.DataFrame, *by: str) -> pl.DataFrame:
     """Rows added up by some of their keys; every other number is a sum."""
     return rows.group_by(by).agg(pl.col(*SUMMED, "live").sum())
-
-
-def is_event_scoped(dimension: str) -> bool:
-    """Whether rows of the dimension have visitors and counts, but no visits."""
-    return dimension in EVENT_SCOPED or dimension.startswith(PROP_PREFIX)
 
 
 def measured(added: pl.DataFrame, metrics: Sequence[str], dimension: str | None) -> pl.DataFrame:

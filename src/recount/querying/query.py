@@ -1,21 +1,13 @@
-"""What can be asked: a Stats API query, parsed and checked; `recount.querying.answers` answers it.
-
-{"site": "demo", "metrics": ["visitors", "pageviews"], "dimensions": ["page"], "date_range": "7d",
- "filters": [{"dimension": "page", "operator": "contains", "values": ["/docs"]}], "limit": 20}
-"""
+"""What can be asked of a site: `parse` makes a query of a request, `answers` answers it."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from recount.counting.rollup import PROP_PREFIX, VERDICT
-from recount.errors import InvalidInput
-from recount.periods import day_of, day_span_ms, days_between
-from recount.store.catalog import Site
+from recount.periods import day_span_ms, days_between
 
 Interval = Literal["hour", "day"]
 Operator = Literal["equals", "not", "contains", "matches"]
@@ -39,6 +31,10 @@ DIMENSIONS: Final = (
     *("utm_campaign", "utm_term", "utm_content", "country", "region", "device", "browser", "browser_version"),
     *("os", "os_version", "language", "screen", "event", "goal", "outbound", "download", VERDICT),
 )
+EVENT_SCOPED: Final = frozenset({"page", "exit_page", "event", "goal", "outbound", "download"})
+"""Dimensions whose rows have visitors and counts, but no visits; properties are of them, too."""
+
+OF_VISITS: Final = ("visits", "bounce_rate", "visit_duration", "views_per_visit")
 OPERATORS: Final = ("equals", "not", "contains", "matches")
 FIELDS: Final = ("site", "metrics", "dimensions", "date_range", "interval", "filters", "limit", "explain")
 RANGES: Final = ("today", "yesterday", "month", "<n>d", "<n>mo")
@@ -51,8 +47,7 @@ DAYS_MAX: Final = 3_700
 HOURLY_DAYS_MAX: Final = 31
 FILTERS_MAX: Final = 20
 FILTER_VALUES_MAX: Final = 100
-_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
-_NUMBERED: Final = re.compile(r"(\d{1,4})(d|mo)")
+DIMENSIONS_MAX: Final = 4
 
 
 @dataclass(frozen=True)
@@ -82,170 +77,74 @@ class Span:
 
 @dataclass(frozen=True)
 class Filter:
-    """Keeps the values of the query's dimension that any (with `not`: none) of `values` fits; `*` in a value
-    of `matches` stands for any text."""
+    """Keeps what has a value of `dimension` that any (with `not`: none) of `values` fits; `*` in a value of
+    `matches` stands for any text."""
 
+    dimension: str
     operator: Operator
     values: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Query:
-    """One table: a row per value of `dimension`, per bucket of `interval`, or a single row."""
+    """One table: a row per combination of values of `dimensions`, per bucket of `interval`, or a single row.
+
+    Filters keep what passes all of them.
+    """
 
     span: Span
     metrics: tuple[str, ...] = DEFAULT_METRICS
-    dimension: str | None = None
+    dimensions: tuple[str, ...] = ()
     interval: Interval | None = None
-    filters: tuple[Filter, ...] = field(default=())
+    filters: tuple[Filter, ...] = ()
     limit: int = DEFAULT_LIMIT
 
-
-def parse(body: object, site_of: Callable[[str], Site | None], now_ms: int) -> tuple[Site, Query]:
-    """The query of a JSON body. Raises InvalidInput naming the field at fault and what is possible."""
-    if not isinstance(body, dict):
-        raise InvalidInput("a query is a JSON object")
-    unknown = sorted(body.keys() - set(FIELDS))
-    if unknown:
-        raise InvalidInput(f"unknown field {unknown[0]!r}; known: {', '.join(FIELDS)}", field=str(unknown[0]))
-    if not isinstance(body.get("explain", False), bool):
-        raise InvalidInput("explain is true or false", field="explain")
-    site = _site(body.get("site"), site_of)
-    dimension = _dimension(body.get("dimensions", []))
-    span = parse_range(body.get("date_range", DEFAULT_RANGE), day_of(now_ms, site.timezone))
-    query = Query(
-        span=span,
-        metrics=_metrics(body.get("metrics", list(DEFAULT_METRICS))),
-        dimension=dimension,
-        interval=_interval(body.get("interval"), dimension, span),
-        filters=_filters(body.get("filters", []), dimension),
-        limit=_limit(body.get("limit", DEFAULT_LIMIT)),
-    )
-    return site, query
+    @property
+    def dimension(self) -> str | None:
+        """The one dimension that rows are of; None for totals and series."""
+        return self.dimensions[0] if self.dimensions else None
 
 
-def parse_range(given: object, today: str) -> Span:
-    """A named range that ends today (or yesterday), or `[from, to]`, local dates, both included."""
-    if isinstance(given, list):
-        return _custom_range(given)
-    if given == "today":
-        return Span(today, today)
-    this = date.fromisoformat(today)
-    if given == "yesterday":
-        day = (this - timedelta(days=1)).isoformat()
-        return Span(day, day)
-    if given == "month":
-        return Span(this.replace(day=1).isoformat(), today)
-    numbered = _NUMBERED.fullmatch(given) if isinstance(given, str) else None
-    if numbered is None or int(numbered[1]) < 1:
-        known = ", ".join(RANGES)
-        raise InvalidInput(f"no such range; known: {known}, [from, to] as YYYY-MM-DD", field="date_range")
-    count = int(numbered[1])
-    if numbered[2] == "d":
-        return _bounded(Span((this - timedelta(days=count - 1)).isoformat(), today))
-    month = this.year * 12 + this.month - count
-    if month < 12:
-        raise InvalidInput(f"a range has at most {DAYS_MAX} days", field="date_range")
-    return _bounded(Span(date(month // 12, month % 12 + 1, 1).isoformat(), today))
+@dataclass(frozen=True)
+class Beyond:
+    """Why the rollups cannot answer a query, and which field asks for it."""
 
-
-def _custom_range(given: list[Any]) -> Span:
-    if len(given) != 2:
-        raise InvalidInput("a range is two dates, [from, to]", field="date_range")
-    first, last = (_date(text) for text in given)
-    if last < first:
-        raise InvalidInput("the range ends before it begins", field="date_range")
-    return _bounded(Span(first, last))
-
-
-def _date(text: object) -> str:
-    try:
-        if isinstance(text, str) and _DATE.fullmatch(text):
-            return date.fromisoformat(text).isoformat()
-    except ValueError:
-        pass
-    raise InvalidInput(f"{text!r} is no date such as 2026-11-23", field="date_range")
-
-
-def _bounded(span: Span) -> Span:
-    days = (date.fromisoformat(span.last) - date.fromisoformat(span.first)).days + 1
-    if days > DAYS_MAX:
-        raise InvalidInput(f"a range has at most {DAYS_MAX} days", field="date_range")
-    return span
-
-
-def _site(given: object, site_of: Callable[[str], Site | None]) -> Site:
-    if not isinstance(given, str) or not given:
-        raise InvalidInput("name the site", field="site")
-    site = site_of(given)
-    if site is None:
-        raise InvalidInput(f"there is no site {given!r}", field="site")
-    return site
-
-
-def _metrics(given: object) -> tuple[str, ...]:
-    if not isinstance(given, list) or not given:
-        raise InvalidInput("metrics is a list with at least one name", field="metrics")
-    for name in given:
-        if name not in METRICS:
-            raise InvalidInput(f"no metric {name!r}; known: {', '.join(METRICS)}", field="metrics")
-    return tuple(dict.fromkeys(given))
-
-
-def _dimension(given: object) -> str | None:
-    if not isinstance(given, list) or not all(isinstance(name, str) for name in given):
-        raise InvalidInput("dimensions is a list of names", field="dimensions")
-    if len(given) > 1:
-        raise InvalidInput("one dimension a query for now; ask once for each", field="dimensions")
-    if given and not is_dimension(given[0]):
-        known = ", ".join((*DIMENSIONS, f"{PROP_PREFIX}<name>"))
-        raise InvalidInput(f"no dimension {given[0]!r}; known: {known}", field="dimensions")
-    return given[0] if given else None
+    why: str
+    field: str
 
 
 def is_dimension(name: str) -> bool:
     return name in DIMENSIONS or (name.startswith(PROP_PREFIX) and len(name) > len(PROP_PREFIX))
 
 
-def _interval(given: object, dimension: str | None, span: Span) -> Interval | None:
-    if given is None:
-        return None
-    if given not in ("hour", "day"):
-        raise InvalidInput("an interval is hour or day", field="interval")
-    if dimension is not None:
-        raise InvalidInput("a series has no dimensions; leave out one of the two", field="interval")
-    if given == "hour" and len(span.days) > HOURLY_DAYS_MAX:
-        raise InvalidInput(
-            f"hours are given for at most {HOURLY_DAYS_MAX} days; ask by day", field="interval"
-        )
-    return "hour" if given == "hour" else "day"
+def is_event_scoped(dimension: str) -> bool:
+    """Whether rows of the dimension have visitors and counts, but no visits."""
+    return dimension in EVENT_SCOPED or dimension.startswith(PROP_PREFIX)
 
 
-def _filters(given: object, dimension: str | None) -> tuple[Filter, ...]:
-    if not isinstance(given, list) or len(given) > FILTERS_MAX:
-        raise InvalidInput(f"filters is a list of at most {FILTERS_MAX} objects", field="filters")
-    return tuple(_filter(one, f"filters[{index}]", dimension) for index, one in enumerate(given))
+def needs_archive(query: Query) -> Beyond | None:
+    """None for what the rollups answer: their rows are of one dimension each.
+
+    So they know the total of one value, too, except the visits of a value that is not of a whole visit.
+    """
+    if len(query.dimensions) > 1:
+        return Beyond("combinations of dimensions are not in the rollups; ask for one", "dimensions")
+    for index, one in enumerate(query.filters):
+        if one.dimension != query.dimension and not _is_of_one_value(query):
+            where = f"filters[{index}].dimension"
+            return Beyond(
+                "the rollups know the dimension that is asked for, or the total of one value of another: "
+                f"add dimensions: [{one.dimension!r}]",
+                where,
+            )
+    return None
 
 
-def _filter(given: object, where: str, dimension: str | None) -> Filter:
-    if not isinstance(given, Mapping):
-        raise InvalidInput("a filter has dimension, operator and values", field=where)
-    operator, name, values = (given.get(key) for key in ("operator", "dimension", "values"))
-    if operator not in OPERATORS:
-        raise InvalidInput(f"an operator is one of {', '.join(OPERATORS)}", field=f"{where}.operator")
-    if not isinstance(name, str) or not is_dimension(name):
-        raise InvalidInput(f"no dimension {name!r}", field=f"{where}.dimension")
-    if name != dimension:
-        detail = f"only the dimension that is asked for can be filtered for now: add dimensions: [{name!r}]"
-        raise InvalidInput(detail, field=f"{where}.dimension")
-    if not isinstance(values, list) or not 1 <= len(values) <= FILTER_VALUES_MAX:
-        raise InvalidInput(f"values is a list of 1 to {FILTER_VALUES_MAX} texts", field=f"{where}.values")
-    if not all(isinstance(value, str) for value in values):
-        raise InvalidInput("values are texts", field=f"{where}.values")
-    return Filter(operator, tuple(values))
-
-
-def _limit(given: object) -> int:
-    if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= LIMIT_MAX:
-        raise InvalidInput(f"a limit is a number from 1 to {LIMIT_MAX}", field="limit")
-    return given
+def _is_of_one_value(query: Query) -> bool:
+    """Whether a total is that of a single value of a dimension."""
+    if query.dimensions or query.interval or len(query.filters) != 1:
+        return False
+    [one] = query.filters
+    asks_visits = not set(OF_VISITS).isdisjoint(query.metrics)
+    is_single = one.operator == "equals" and len(one.values) == 1
+    return is_single and not (asks_visits and is_event_scoped(one.dimension))

@@ -16,17 +16,8 @@ from recount.counting.counted import COUNTS_SCHEMA
 from recount.counting.rebuild import HOURS
 from recount.counting.rollup import OTHER, SERIES, TOTAL
 from recount.periods import HOUR_MS, day_span_ms
-from recount.querying.measures import (
-    OF_VISITS,
-    Row,
-    amounts,
-    fitting,
-    is_event_scoped,
-    measured,
-    ranked,
-    sums,
-)
-from recount.querying.query import Query
+from recount.querying.measures import Row, amounts, fitting, measured, ranked, sums
+from recount.querying.query import OF_VISITS, Query, is_event_scoped
 from recount.store.catalog import Site
 
 LIVE: Final = "live"
@@ -88,11 +79,12 @@ def table(site: Site, query: Query, data: Data, now_ms: int) -> tuple[list[Row],
     notes = list(_notes(query, data))
     if query.interval is not None:
         return _series(site, query, data, now_ms), notes
-    dimension = query.dimension or TOTAL
+    dimension = rows_of(query)
     added = data.by_value.filter(pl.col("dimension") == dimension)
-    if query.dimension is None:
-        return [_total(query, added, data)], [*notes, *_estimated(added)]
     kept = measured(added.filter(fitting(query.filters)), query.metrics, dimension)
+    if query.dimension is None:
+        folded = _folded(added, dimension) if query.filters else ()
+        return [_total(query, kept, data)], [*notes, *folded, *_estimated(kept)]
     if query.metrics[0] == REVENUE:
         revenue = data.revenue_by_value.filter(
             (pl.col("dimension") == dimension) & (pl.col("currency") == site.currency)
@@ -104,11 +96,15 @@ def table(site: Site, query: Query, data: Data, now_ms: int) -> tuple[list[Row],
     return _rows(query, shown, _amounts(query, data.revenue_by_value, dimension), dimension), notes
 
 
-def _total(query: Query, added: pl.DataFrame, data: Data) -> Row:
-    if added.is_empty():
+def rows_of(query: Query) -> str:
+    """The dimension of the rows that answer a query: a total of one value is a row of that value."""
+    return query.dimension or (query.filters[0].dimension if query.filters else TOTAL)
+
+
+def _total(query: Query, kept: pl.DataFrame, data: Data) -> Row:
+    if kept.is_empty():
         return _empty(query)
-    found = _amounts(query, data.revenue_by_value, TOTAL)
-    return _rows(query, measured(added, query.metrics, None), found, None)[0]
+    return _rows(query, kept, _amounts(query, data.revenue_by_value, rows_of(query)), None)[0]
 
 
 def _series(site: Site, query: Query, data: Data, now_ms: int) -> list[Row]:

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from recount.counting.rollup import Rollup, empty, merge
+from recount.errors import InvalidInput
 from recount.periods import HOUR_MS, day_of, day_span_ms, hour_start_ms, hours_between
 from recount.querying.answers import Answerer
 from recount.querying.live_source import LiveHours, LiveSource
@@ -107,7 +108,7 @@ def test_first_party_visitors_are_counted_once_over_all_days(press: Press) -> No
 
 @pytest.mark.parametrize("site", sorted(SITES))
 def test_values_of_a_dimension(press: Press, site: str) -> None:
-    query = Query(WHOLE, ("pageviews", "revenue"), "page")
+    query = Query(WHOLE, ("pageviews", "revenue"), ("page",))
     found = {row["page"]: row for row in rows(press, site, query)}
     made = of_dimension(list(MADE.values()), site, "page").group_by("value").agg(pl.col("pageviews").sum())
     assert {value: row["pageviews"] for value, row in found.items()} == dict(made.iter_rows())
@@ -119,15 +120,15 @@ def test_values_of_a_dimension(press: Press, site: str) -> None:
 
 
 def test_largest_first_filtered_and_limited(press: Press) -> None:
-    everything = rows(press, "utc", Query(WHOLE, ("pageviews",), "page"))
+    everything = rows(press, "utc", Query(WHOLE, ("pageviews",), ("page",)))
     assert [r["pageviews"] for r in everything] == sorted((r["pageviews"] for r in everything), reverse=True)
-    query = Query(WHOLE, ("pageviews",), "page", filters=(Filter("contains", ("a",)),), limit=1)
+    query = Query(WHOLE, ("pageviews",), ("page",), filters=(Filter("page", "contains", ("a",)),), limit=1)
     kept = [row for row in everything if "a" in row["page"]]
     assert rows(press, "utc", query) == kept[:1]
 
 
 def test_by_revenue(press: Press) -> None:
-    found = rows(press, "utc", Query(WHOLE, ("revenue",), "page"))
+    found = rows(press, "utc", Query(WHOLE, ("revenue",), ("page",)))
     amounts = [float(row["revenue"]["EUR"]) for row in found]
     assert amounts == sorted(amounts, reverse=True)
 
@@ -236,7 +237,7 @@ def test_a_day_cut_short(press: Press, site: str) -> None:
 
 
 def test_all_queries_of_a_page_see_one_root(press: Press) -> None:
-    page = Query(WHOLE, ("pageviews",), "page")
+    page = Query(WHOLE, ("pageviews",), ("page",))
     total = Query(WHOLE, ("pageviews",))
     answers = answerer(press).answer_many(SITES["utc"], [total, page, total])
     assert answers.tables[0] == answers.tables[2]
@@ -254,7 +255,7 @@ def test_a_publication_that_did_not_touch_the_site_keeps_its_version(tmp_path: P
     second = {site: ask.answer(SITES[site], query).version for site in ("utc", "auckland")}
     assert second["utc"] == first["utc"]
     assert second["auckland"] != first["auckland"]
-    assert ask.answer(SITES["utc"], Query(query.span, ("visits",), "page")).version == first["utc"]
+    assert ask.answer(SITES["utc"], Query(query.span, ("visits",), ("page",))).version == first["utc"]
     assert ask.answer(SITES["utc"], Query(Span("2026-10-30", "2026-10-31"))).version != first["utc"]
 
 
@@ -264,7 +265,7 @@ def test_a_stamp_has_the_version_of_the_answer(press: Press, site: str) -> None:
     for query in (
         Query(WHOLE),
         Query(WHOLE, interval="hour"),
-        Query(WHOLE, dimension="page"),
+        Query(WHOLE, dimensions=("page",)),
         Query(Span("2026-11-01", "2026-11-01", hour_start_ms("2026-11-01T10"))),
     ):
         made = ask.answer(SITES[site], query)
@@ -275,7 +276,7 @@ def test_a_stamp_has_the_version_of_the_answer(press: Press, site: str) -> None:
 def test_values_that_were_folded_are_announced(tmp_path: Path) -> None:
     press = Press(tmp_path, top_values=2)
     press.publish({hour: of(hour, "utc") for hour in HOURS[-6:]})
-    answers = answerer(press).answer(SITES["utc"], Query(TODAY, ("visitors",), "page"))
+    answers = answerer(press).answer(SITES["utc"], Query(TODAY, ("visitors",), ("page",)))
     assert answers.tables[0][-1]["page"] == "(other)"
     assert any("counted in (other)" in note for note in answers.notes)
 
@@ -284,7 +285,7 @@ def test_nothing_published_is_an_answer(tmp_path: Path) -> None:
     press = Press(tmp_path)
     queries = [
         Query(WHOLE, ("visitors", "bounce_rate", "revenue")),
-        Query(WHOLE, ("visitors",), "page"),
+        Query(WHOLE, ("visitors",), ("page",)),
         Query(TODAY, ("visitors",), interval="hour"),
     ]
     answers = answerer(press).answer_many(SITES["utc"], queries)
@@ -297,7 +298,7 @@ def test_nothing_published_is_an_answer(tmp_path: Path) -> None:
 
 def test_only_live(tmp_path: Path) -> None:
     live = Live({"2026-11-02T12": of("2026-11-02T12")})
-    answers = answerer(Press(tmp_path), live).answer(SITES["utc"], Query(TODAY, ("pageviews",), "page"))
+    answers = answerer(Press(tmp_path), live).answer(SITES["utc"], Query(TODAY, ("pageviews",), ("page",)))
     assert {row["origin"] for row in answers.tables[0]} == {"live"}
     assert sum(row["pageviews"] for row in answers.tables[0]) == 6
 
@@ -316,3 +317,21 @@ def test_estimates_are_announced(tmp_path: Path) -> None:
     answers = answerer(press).answer(SITES["utc"], Query(TODAY, ("visitors",)))
     assert answers.tables[0][0]["visitors"] > 4096
     assert any("estimates" in note for note in answers.notes)
+
+
+@pytest.mark.parametrize(("site", "dimension"), [("utc", "page"), ("auckland", "page")])
+def test_the_total_of_one_value_is_its_row(press: Press, site: str, dimension: str) -> None:
+    metrics = ("visitors", "pageviews", "revenue")
+    for one in rows(press, site, Query(WHOLE, metrics, (dimension,))):
+        value = one.pop(dimension)
+        only = (Filter(dimension, "equals", (value,)),)
+        assert rows(press, site, Query(WHOLE, metrics, filters=only)) == [one]
+    nobody = Query(WHOLE, ("visitors",), filters=(Filter(dimension, "equals", ("/nobody",)),))
+    assert rows(press, site, nobody) == [{"visitors": 0, "origin": "published"}]
+
+
+def test_what_the_rollups_do_not_know_is_refused(press: Press) -> None:
+    query = Query(WHOLE, ("pageviews",), ("page", "country"))
+    with pytest.raises(InvalidInput) as caught:
+        answerer(press).answer(SITES["utc"], query)
+    assert caught.value.field == "dimensions"

@@ -3,8 +3,8 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from recount.querying.measures import SUMMED, decimal, fitting, is_event_scoped, measured, ranked
-from recount.querying.query import METRICS, Filter
+from recount.querying.measures import SUMMED, decimal, fitting, measured, ranked
+from recount.querying.query import METRICS, Filter, is_event_scoped
 
 
 def added(**given: int) -> pl.DataFrame:
@@ -59,13 +59,13 @@ def test_every_metric_is_measured() -> None:
 )
 def test_filters(operator: str, values: list[str], kept: list[str]) -> None:
     frame = pl.DataFrame({"value": ["/a", "/a.b", "/äx\ny", "/A"]})
-    assert frame.filter(fitting([Filter(operator, tuple(values))]))["value"].to_list() == kept  # type: ignore[arg-type]
+    assert frame.filter(fitting([Filter("page", operator, tuple(values))]))["value"].to_list() == kept  # type: ignore[arg-type]
 
 
 def test_no_filter_keeps_all_and_two_filters_keep_what_passes_both() -> None:
     frame = pl.DataFrame({"value": ["a", "b", "ab"]})
     assert frame.filter(fitting([])).height == 3
-    both = [Filter("contains", ("a",)), Filter("contains", ("b",))]
+    both = [Filter("page", "contains", ("a",)), Filter("page", "contains", ("b",))]
     assert frame.filter(fitting(both))["value"].to_list() == ["ab"]
 
 

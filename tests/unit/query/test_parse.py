@@ -6,7 +6,8 @@ import pytest
 
 from recount.errors import InvalidInput
 from recount.periods import hour_start_ms
-from recount.querying.query import DEFAULT_METRICS, Filter, Query, Span, parse, parse_range
+from recount.querying.parse import parse, parse_range
+from recount.querying.query import DEFAULT_METRICS, Filter, Query, Span, needs_archive
 from recount.store.catalog import Site
 
 SITE = Site(id="demo", domain="demo.example", timezone="Pacific/Auckland")
@@ -67,7 +68,8 @@ def test_bad_ranges_say_what_is_possible(given: object) -> None:
         ({"metrics": []}, "metrics"),
         ({"metrics": "visitors"}, "metrics"),
         ({"metrics": ["visitors", "clicks"]}, "metrics"),
-        ({"dimensions": ["page", "source"]}, "dimensions"),
+        ({"dimensions": ["page", "page"]}, "dimensions"),
+        ({"dimensions": ["page", "source", "os", "device", "region"]}, "dimensions"),
         ({"dimensions": "page"}, "dimensions"),
         ({"dimensions": ["hours"]}, "dimensions"),
         ({"dimensions": ["prop:"]}, "dimensions"),
@@ -97,10 +99,43 @@ def test_filter_values_are_a_bounded_list_of_texts(values: object) -> None:
     assert caught.value.field == "filters[0].values"
 
 
-def test_a_filter_on_another_dimension_says_what_is_possible() -> None:
-    with pytest.raises(InvalidInput, match=r"dimensions: \['country'\]") as caught:
-        asked(dimensions=["page"], filters=[{"dimension": "country", "operator": "equals", "values": ["DE"]}])
-    assert caught.value.field == "filters[0].dimension"
+def only(dimension: str, *values: str, operator: str = "equals") -> dict[str, Any]:
+    return {"dimension": dimension, "operator": operator, "values": list(values)}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"dimensions": ["page"], "filters": [only("page", "/a", "/b"), only("page", "/c", operator="not")]},
+        {"filters": [only("country", "DE")], "metrics": ["visits", "bounce_rate"]},
+        {"filters": [only("page", "/")], "metrics": ["visitors", "pageviews"]},
+        {"interval": "day"},
+    ],
+)
+def test_what_the_rollups_know(body: dict[str, Any]) -> None:
+    assert needs_archive(asked(**body)) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"dimensions": ["page", "country"]}, "dimensions"),
+        ({"dimensions": ["page"], "filters": [only("country", "DE")]}, "filters[0].dimension"),
+        (
+            {"dimensions": ["page"], "filters": [only("page", "/"), only("country", "DE")]},
+            "filters[1].dimension",
+        ),
+        ({"filters": [only("country", "DE", "FR")]}, "filters[0].dimension"),
+        ({"filters": [only("country", "DE", operator="not")]}, "filters[0].dimension"),
+        ({"filters": [only("country", "DE"), only("os", "Linux")]}, "filters[0].dimension"),
+        ({"filters": [only("page", "/")], "metrics": ["visits"]}, "filters[0].dimension"),
+        ({"filters": [only("country", "DE")], "interval": "day"}, "filters[0].dimension"),
+    ],
+)
+def test_what_the_rollups_do_not_know_names_the_field(body: dict[str, Any], field: str) -> None:
+    beyond = needs_archive(asked(**body))
+    assert beyond is not None
+    assert beyond.field == field
 
 
 def test_a_whole_query() -> None:
@@ -114,8 +149,8 @@ def test_a_whole_query() -> None:
     assert query == Query(
         Span("2026-11-01", "2026-11-02"),
         ("pageviews", "visitors"),
-        "prop:plan",
-        filters=(Filter("matches", ("pro*",)),),
+        ("prop:plan",),
+        filters=(Filter("prop:plan", "matches", ("pro*",)),),
         limit=5,
     )
 
