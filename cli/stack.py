@@ -240,9 +240,9 @@ def _manifest_to_start(instances: dict[str, int], *, free_ports: bool) -> Manife
         refuse_other_settings(running, dict(os.environ))
         return running
     if free_ports:
-        from deploy.local.ports import free_settings
+        from deploy.local.ports import with_free_ports
 
-        settings = free_settings(settings.state)
+        settings = with_free_ports(settings)
     return Manifest(settings.to_env(), instances_from_env() | instances)
 
 
