@@ -222,7 +222,7 @@ def daily_rollup(
 def monthly_rollup(
     context: dg.AssetExecutionContext, workplace: dg.ResourceParam[Workplace]
 ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg] # Dagster knows it only without an argument
-    """A month in each site's own zone, made and reported as days are."""
+    """A month in each site's own zone, made and reported as days are, once it is over in every zone."""
     if _leaves_as_is(context):
         return
     months = list(context.partition_keys)

@@ -15,7 +15,7 @@ from recount.counting.rebuild import hours_of_day
 from recount.counting.rollup import Rollup
 from recount.ids import new_id
 from recount.keys import site_slot
-from recount.periods import hour_ranges
+from recount.periods import HOUR_MS, hour_ranges
 from recount.publishing.differ import Differ
 from recount.publishing.publisher import HourCandidate, Publisher
 from recount.publishing.reprocessing import Corrections, confirmed_of
@@ -32,6 +32,7 @@ from recount.store.segments import SegmentStore
 from recount.store.table import MemoryTable, Table
 
 SLOTS = 4
+MONTH_MS = 31 * 24 * HOUR_MS  # ahead, so that every month that the tests write is over
 SITES = {
     "utc": Site(id="utc", domain="utc.example"),
     "berlin": Site(id="berlin", domain="b.example", timezone="Europe/Berlin", identity="first_party"),
@@ -51,7 +52,7 @@ class Press:
     top_values: int = 1000
     slots: int = SLOTS
     thresholds: Sequence[Threshold] = ()
-    clock_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
+    clock_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000 + MONTH_MS)
 
     def __post_init__(self) -> None:
         self.candidates = Candidates(str(self.folder))

@@ -17,6 +17,7 @@ MINUTE_MS: Final = 60_000
 DAY_S: Final = 86_400
 HOUR_FORMAT: Final = "%Y-%m-%dT%H"
 FIRST_HOUR: Final = "2015-05-01T00"  # where the archive begins: no hour before it is ever published
+LAST_ZONE: Final = "Etc/GMT+12"  # where every day ends last
 RANGE_MAX_HOURS: Final = 24 * 366
 
 HourRange = tuple[str, str]  # first and last hour, both included
@@ -78,6 +79,12 @@ def day_span_ms(day: str, zone: str) -> tuple[int, int]:
 
 def month_of(ts_ms: int, zone: str) -> str:
     return day_of(ts_ms, zone)[:7]
+
+
+def ended_month(now_ms: int) -> str:
+    """The last month that is over in every time zone."""
+    running = date.fromisoformat(month_of(now_ms, LAST_ZONE) + "-01")
+    return (running - timedelta(days=1)).isoformat()[:7]
 
 
 def month_days(month: str) -> list[str]:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Final
 
 from lambdas.store_batches import prepare
+from recount.periods import HOUR_MS, hour_start_ms
 from recount.settings import Settings
 from recount.store.raw import RawStore
 from recount.store.raw_batch import RawBatch
@@ -19,6 +20,7 @@ from tests.bench.values import PARTITIONS, in_partitions, values
 EVENTS: Final = 10_000
 TARGET_RATE: Final = 100_000
 TARGET_BYTES: Final = 40
+NOW_MS: Final = hour_start_ms(generate.HOUR) + HOUR_MS
 KEY_BYTES: Final = 40  # names of attributes, numbers
 
 
@@ -59,8 +61,8 @@ def main() -> None:
     for partitions in (1, PARTITIONS):
         payload, size = _payload(partitions)
         raw = RawStore(MemoryTable(), Settings())
-        found[f"rate_{partitions}"] = one_core.best_rate(EVENTS, partial(prepare, raw, payload, 1))
-        found[f"bytes_{partitions}"] = _stored_bytes(prepare(raw, payload, 1)) / EVENTS
+        found[f"rate_{partitions}"] = one_core.best_rate(EVENTS, partial(prepare, raw, payload, NOW_MS))
+        found[f"bytes_{partitions}"] = _stored_bytes(prepare(raw, payload, NOW_MS)) / EVENTS
         found["value_bytes"] = size
     print(json.dumps(found))
 

@@ -13,7 +13,7 @@ from recount.store.archive import ArchiveInfo, CarrySource
 from recount.store.manifests import Publication
 from recount.store.provenance import ArchiveSource
 from tests.contract import tables
-from tests.publishing import Press, total
+from tests.publishing import MONTH_MS, Press, total
 from tests.rollups import hour_rollup
 
 DAY = "2026-10-31"
@@ -35,7 +35,7 @@ def collector(press: Press) -> Collector:
 
 
 def later(ms: int = WEEK_MS) -> int:
-    return time.time_ns() // 1_000_000 + ms
+    return time.time_ns() // 1_000_000 + MONTH_MS + ms
 
 
 def items(press: Press) -> set[tuple[str, str]]:
@@ -104,8 +104,8 @@ def test_an_open_reprocessing_keeps_its_candidates_and_their_base(press: Press) 
 def test_what_a_run_may_still_be_working_on_stays(press: Press) -> None:
     press.publish({HOUR: of(6)})
     press.candidate(HOUR, of(8))
-    assert collector(press).look(later(RUN_MAX_MS - HOUR_MS)).rollups == []
-    assert len(collector(press).look(later(RUN_MAX_MS + HOUR_MS)).rollups) == 1
+    assert collector(press).look(later(RUN_MAX_MS - HOUR_MS - MONTH_MS)).rollups == []
+    assert len(collector(press).look(later(RUN_MAX_MS + HOUR_MS - MONTH_MS)).rollups) == 1
 
 
 def test_what_a_dead_run_left_half_written_goes(press: Press) -> None:

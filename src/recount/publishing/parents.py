@@ -4,6 +4,9 @@ A root is valid only if every day and month was made from exactly the child gene
 slot of a child changes, each parent that shows a site of that slot gets a new generation naming its children,
 though only the sites that changed are computed again: from the day as it is and the hours that came to it, or
 from all hours where one of those in it has changed.
+
+A month is first made once it has ended in every zone: until then its days answer for it, and no hour that is
+published has to write it anew.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from recount.counting.rollup import Rollup
 from recount.ids import new_id
 from recount.keys import site_slot
 from recount.parallel import in_order
-from recount.periods import month_days
+from recount.periods import ended_month, month_days
 from recount.publishing.bases import Bases
 from recount.publishing.draft import NOTHING, Draft, SlotChange
 from recount.publishing.portions import portions
@@ -95,22 +98,34 @@ class Parents:
         return touched
 
     def months(self, days: Changes) -> Changes:
-        """Rebuild the months of changed days; returns what changed in which months."""
+        """Rebuild the months of changed days and make what has ended; returns what changed in which."""
         touched: Changes = {}
         for day, slots in days.items():
             for slot, sites in slots.items():
                 touched.setdefault(day[:7], {}).setdefault(slot, set()).update(sites)
+        fresh = {month for month in {*touched, ended_month(self._why.now_ms)} if not self._is_made(month)}
+        ended = {month: self._sites_in(self._month, month) for month in fresh if self._has_ended(month)}
+        touched = {month: slots for month, slots in touched.items() if month not in fresh}
+        touched |= {month: slots for month, slots in ended.items() if slots}
         for month in sorted(touched):
             self._rebuild(self._month, month, touched[month])
         return touched
+
+    def _is_made(self, month: str) -> bool:
+        key = period_key("month", month)
+        entry = self._draft.entries([key]).get(key)
+        return entry is not None and bool(entry.generations())
+
+    def _has_ended(self, month: str) -> bool:
+        return month <= ended_month(self._why.now_ms)
 
     def days_again(self, days: Iterable[str]) -> Changes:
         """Rebuild days whole, from the hours that are shown."""
         return self._again(replace(self._day, goes_on=False), days)
 
     def months_again(self, months: Iterable[str]) -> Changes:
-        """Rebuild months whole, from the days that are shown."""
-        return self._again(self._month, months)
+        """Rebuild months whole, from the days that are shown; those that still run are left alone."""
+        return self._again(self._month, [m for m in months if self._has_ended(m) or self._is_made(m)])
 
     def _again(self, level: _Level, periods: Iterable[str]) -> Changes:
         touched = {period: self._sites_in(level, period) for period in periods}

@@ -158,7 +158,8 @@ class Answerer:
             key: (site.id, key, generation) for key, generation in shown.items() if generation is not None
         }
         whole = period_key("month", month)
-        if whole not in wanted or self._segments.places([wanted[whole]]) == [None]:
+        is_made = whole in periods and bool(periods[whole].generations())
+        if is_made and (whole not in wanted or self._segments.places([wanted[whole]]) == [None]):
             return
         days = sorted((key for key in wanted if key.startswith("day/")), reverse=last)
         for key, place in zip(days, self._segments.places([wanted[key] for key in days]), strict=True):

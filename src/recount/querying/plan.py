@@ -73,9 +73,10 @@ def plan(span: Span, zone: str, shown: Shown, *, by_hour: bool = False) -> Plan:
     if not by_hour:
         asked = frozenset(span.days)
         months = [m for m in sorted({day[:7] for day in span.days}) if _whole(m, asked, taken)]
+        months = [m for m in months if _is_made(m, shown)]
     days = [day for day in span.days if day not in taken and day[:7] not in months]
     return Plan(
-        months=tuple(key for key in (period_key("month", m) for m in months) if key in shown.entries),
+        months=tuple(period_key("month", m) for m in months),
         days=tuple(key for key in (period_key("day", d) for d in days) if key in shown.entries),
         composed=tuple(composed),
     )
@@ -83,6 +84,12 @@ def plan(span: Span, zone: str, shown: Shown, *, by_hour: bool = False) -> Plan:
 
 def _whole(month: str, asked: Collection[str], composed: Collection[str]) -> bool:
     return all(day in asked and day not in composed for day in month_days(month))
+
+
+def _is_made(month: str, shown: Shown) -> bool:
+    """A month that still runs, or ran when its numbers were last published, is known by its days."""
+    entry = shown.entries.get(period_key("month", month))
+    return entry is not None and bool(entry.generations())
 
 
 def _compose(day: str, zone: str, shown: Shown, live: frozenset[str], until_ms: int | None) -> Composed:

@@ -15,7 +15,7 @@ from recount.publishing.reprocessing import BaseChanged
 from recount.store.catalog import Goal, Site
 from recount.store.manifests import Publication
 from recount.store.reprocessings import Reprocessing, Source
-from tests.unit.orchestration.world import LIVE, World, hour
+from tests.unit.orchestration.world import LIVE, MONTH_OVER, World, hour
 
 MINUTE = MINUTE_MS
 
@@ -79,6 +79,7 @@ def test_a_published_reprocessing_moves_hours_days_and_months_once(world: World)
     hours = three_hours(world)
     add_goal(world)
     reprocess(world, *hours)
+    world.clock.ms = MONTH_OVER
     publication = publish(world)
     assert publication.cause == "reprocessing/fix"
     assert publication.reason == "goal added"

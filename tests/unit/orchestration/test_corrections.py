@@ -15,13 +15,14 @@ from recount.publishing.reprocessing import BaseChanged
 from recount.store.catalog import Site
 from tests.unit.orchestration.runner import Runner, materialized
 from tests.unit.orchestration.test_candidates import add_goal, publish, reprocess, three_hours
-from tests.unit.orchestration.world import World
+from tests.unit.orchestration.world import MONTH_OVER, World
 
 
 def test_publishing_a_reprocessing_reports_what_moved(runner: Runner, world: World) -> None:
     hours = three_hours(world)
     add_goal(world)
     reprocess(world, *hours)
+    world.clock.ms = MONTH_OVER
     result = runner.correct("publish_reprocessing", "show_candidates", {"reprocessing": "fix"})
     assert result.success
     root = world.place.manifests.current()

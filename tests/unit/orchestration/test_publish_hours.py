@@ -10,9 +10,9 @@ from orchestration.steps.archive_range import archive_range
 from orchestration.steps.publish_range import publish_range
 from orchestration.steps.rollup_range import rollup_range
 from recount.errors import InvalidInput
-from recount.periods import HOUR_MS, MINUTE_MS
+from recount.periods import HOUR_MS, MINUTE_MS, hour_of
 from recount.store.catalog import Site
-from tests.unit.orchestration.world import ALL_INSIDE, BULK, LIVE, START, World, hour
+from tests.unit.orchestration.world import ALL_INSIDE, BULK, LIVE, MONTH_OVER, START, World, hour
 
 MINUTE = MINUTE_MS
 CRAWLER = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
@@ -25,9 +25,21 @@ def test_what_was_delivered_is_what_is_shown(world: World) -> None:
     shown = [world.total(f"hour/{hour(n)}") for n in range(3)]
     assert [s["pageviews"] for s in shown] == [15, 15, 15]
     assert world.total("day/2026-09-21")["pageviews"] == 45
-    assert world.total("month/2026-09")["visitor_count"] == 5
     assert found.moved("day") == ["2026-09-21"]
-    assert found.moved("month") == ["2026-09"]
+    assert found.moved("month") == [], "the month still runs: its days answer for it"
+
+
+def test_a_month_is_made_once_it_is_over(world: World) -> None:
+    world.deliver([world.event(t * MINUTE, visitor=t % 5) for t in range(0, 120, 4)])
+    world.publish(hour(0), hour(1))
+    for clock_ms, months in ((MONTH_OVER - HOUR_MS, []), (MONTH_OVER, ["2026-09"])):
+        before_ms = clock_ms - HOUR_MS
+        world.clock.ms = clock_ms
+        world.deliver([world.event(before_ms - START)])
+        found = world.publish(hour_of(before_ms))
+        assert found is not None
+        assert found.moved("month") == months, "though nothing that is published now lies in it"
+    assert world.total("month/2026-09")["visitor_count"] == 5
 
 
 def test_a_visit_over_two_hours_is_one_visit(world: World) -> None:

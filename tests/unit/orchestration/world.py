@@ -20,7 +20,7 @@ from recount.columns import positions
 from recount.counting.rollup import TOTAL
 from recount.kafka import SourcePartition
 from recount.keys import site_slot
-from recount.periods import HOUR_MS, hour_of
+from recount.periods import HOUR_MS, hour_of, hour_start_ms
 from recount.quarantine import DeadLetter
 from recount.settings import Settings
 from recount.store.catalog import Site
@@ -35,6 +35,7 @@ LIVE: Final[SourcePartition] = ("events", 0)
 BULK: Final[SourcePartition] = ("imports", 0)
 START: Final = made.TS  # the start of an hour
 HOUR: Final = hour_of(START)
+MONTH_OVER: Final = hour_start_ms("2026-10-01T12")  # in the last zone too
 ALL_INSIDE: Final = {"quarantined": 0, "pending": 0}  # the rest of a ledger's line, as a rule
 
 
