@@ -71,7 +71,7 @@ tracker: $(VENV)/.dev ## build the tracker script anew (edge/tracker)
 bench: $(VENV)/.bench ## measure beside peers; prints a table and writes build/bench.json
 	@$(BIN)/python -m tests.bench
 
-bench-large: $(VENV)/.bench ## measure an hour of 41.7 million events (takes about 62 GB of memory)
+bench-large: $(VENV)/.bench ## measure an hour of 41.7 million events (takes a few minutes, 10 GB of memory and 7 GB of disk)
 	@$(BIN)/python -m tests.bench hour --large
 
 lock: $(UV) ## pin again what requirements/*.txt and the Java parts are made of

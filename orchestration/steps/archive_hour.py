@@ -2,44 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import polars as pl
 
 from orchestration.spools import Unshipped
 from orchestration.steps.cut import texts
-from orchestration.steps.hour_ledger import Outside, lines
-from recount.columns import concat, drop_repeats
+from orchestration.steps.duplicates import drop_duplicates
+from orchestration.steps.hour_events import HourEvents
+from orchestration.steps.hour_ledger import Outside, ledger_of
+from orchestration.steps.seen import Seen
 from recount.counting.visits import cut
 from recount.event import EVENT_SCHEMA, POSITION_SCHEMA
 from recount.ids import new_id
 from recount.kafka import Offsets
-from recount.keys import event_slots
-from recount.ledger import ACCEPTED, DUPLICATE, Ledger
-from recount.periods import HOUR_MS, MINUTE_MS, hour_start_ms, next_hour, previous_hour
+from recount.ledger import Ledger
+from recount.parallel import in_order
+from recount.periods import HOUR_MS, hour_start_ms, next_hour, previous_hour
 from recount.store.archive import Archive, ArchiveInfo, SlotInfo, by_slot, carry_source
 from recount.store.raw import RawStore
 
-NEIGHBOURS_MS: Final = 10 * MINUTE_MS
-KEPT_HOURS: Final = 3  # in memory while a range is worked on: an hour and its neighbours
-WRITERS: Final = 4
-IDENTITY: Final = ["site", "id"]
-PRECEDENCE: Final = ["received", "spool", "seq", *POSITION_SCHEMA]
-MARGIN: Final = [*IDENTITY, *PRECEDENCE]
+KEPT_HOURS: Final = 3  # known while a range is worked on: an hour and its neighbours
+NEIGHBOUR_EVENTS: Final = 1_000_000  # an hour with more is read again rather than kept for its own turn
+COLUMNS: Final = list(EVENT_SCHEMA)
 
 RUN_NOTE: Final = "run"
 OPEN_NOTE: Final = "open_until_ms"
-
-
-@dataclass(frozen=True)
-class Deduplicated:
-    """`kept` (EVENT_SCHEMA); `beaten`: MARGIN and `hour` of the events next door that lost against these."""
-
-    kept: pl.DataFrame
-    beaten: pl.DataFrame
 
 
 @dataclass(frozen=True)
@@ -55,27 +46,12 @@ class Archived:
     fresh_events: int
 
 
-def deduplicate(events: pl.DataFrame, margins: pl.DataFrame) -> Deduplicated:
-    """Each (site, id) once, over the hour and the minutes around it: the first one received wins.
-
-    `events`: EVENT_SCHEMA, every source partition and offset once. `margins`: the columns of MARGIN and the
-    `hour` of the events next door.
-    """
-    ours = events.select(*MARGIN, pl.lit(None, pl.String).alias("hour")).with_row_index("row")
-    theirs = margins.select(pl.lit(None, pl.UInt32).alias("row"), *MARGIN, "hour")
-    rivals = pl.concat([ours, theirs]).filter(pl.len().over(IDENTITY) > 1)
-    if rivals.is_empty():
-        return Deduplicated(events, margins.clear())
-    first = rivals.sort(PRECEDENCE).unique(IDENTITY, keep="first", maintain_order=True)
-    lost = rivals.join(first.select("row"), on="row", how="anti", nulls_equal=True)["row"].drop_nulls()
-    winners = first.filter(pl.col("row").is_not_null()).select(IDENTITY)
-    beaten = rivals.filter(pl.col("hour").is_not_null()).join(winners, on=IDENTITY, how="semi")
-    kept = events.with_row_index("row").filter(~pl.col("row").is_in(lost.implode())).drop("row")
-    return Deduplicated(kept, beaten.drop("row"))
-
-
 class Archiver:
-    """Archives hours, best in ascending order: neighbours stay in memory from one hour to the next."""
+    """Archives hours, best in ascending order: neighbours stay known from one hour to the next.
+
+    `slots`: how many an hour has at least. `scratch`: a folder for the events of large hours, about 150 bytes
+    each, while they are worked on.
+    """
 
     def __init__(
         self,
@@ -84,6 +60,7 @@ class Archiver:
         cut: Offsets,
         *,
         slots: int,
+        scratch: Path,
         run: str,
         fresh_from: Offsets | None = None,
         unshipped: Unshipped | None = None,
@@ -92,7 +69,8 @@ class Archiver:
         self._cut, self._slots, self._run = cut, slots, run
         self._fresh_from = fresh_from or {}
         self._unshipped = unshipped or Unshipped()
-        self._hours: dict[str, pl.DataFrame] = {}
+        self._scratch = scratch
+        self._hours: dict[str, HourEvents] = {}
         self._fresh: dict[str, int] = {}
 
     def archive(self, hour: str, *, until_ms: int, now_ms: int) -> Archived:
@@ -101,11 +79,11 @@ class Archiver:
         `until_ms` is the end of the hour, or earlier for an hour that is still running.
         """
         events = self.events(hour)
-        found = deduplicate(events, self._margins(hour))
-        until_ms = _until(found.kept, until_ms, hour_start_ms(hour) + HOUR_MS)
+        beaten = drop_duplicates(events, self._margins(hour))
+        until_ms = min(hour_start_ms(hour) + HOUR_MS, max(until_ms, events.newest_ms + 1))
         before = self._archive.newest(previous_hour(hour))
         generation = new_id()
-        slots = self._write(hour, generation, found.kept, before, until_ms)
+        slots = self._write(hour, generation, events, before, until_ms)
         info = ArchiveInfo(
             hour=hour,
             generation=generation,
@@ -113,80 +91,95 @@ class Archiver:
             cut=texts(self._cut),
             slots=by_slot(slots),
             previous=carry_source(before),
-            ledger=self._ledger(hour, events, found.kept),
+            ledger=self._ledger(hour, events),
             notes=self._notes(hour, until_ms),
         )
         self._archive.seal(hour, generation, info)
-        return Archived(info, self._to_correct(found.beaten), self._fresh[hour])
+        if events.rows > NEIGHBOUR_EVENTS:
+            events.forget()
+        return Archived(info, self._to_correct(beaten), self._fresh[hour])
 
-    def events(self, hour: str) -> pl.DataFrame:
-        """Everything known of an hour below the cut, each source partition and offset once (EVENT_SCHEMA)."""
+    def events(self, hour: str) -> HourEvents:
+        """Everything known of an hour below the cut, each source partition and offset once."""
         known = self._hours.get(hour)
-        if known is None:
-            known = self._hours[hour] = self._load(hour)
-            while len(self._hours) > KEPT_HOURS:
-                del self._hours[min(self._hours)]
+        if known is None or not known.is_whole:
+            known = self._keep(hour, self._gather(hour))
         return known
 
-    def _load(self, hour: str) -> pl.DataFrame:
-        raw = (
-            _beside(self._raw.read(hour), self._cut)
-            .filter(pl.col("offset") < pl.col("beside"))
-            .drop("beside")
-        )
-        since = _beside(raw, self._fresh_from)["beside"].fill_null(0)
-        self._fresh[hour] = raw.filter(raw["offset"] >= since).height
-        newest = self._archive.newest(hour)
-        if newest is None or not newest.events:
-            return raw
-        columns = list(EVENT_SCHEMA)
-        archived = self._archive.read_events(hour, newest.generation, columns=columns)
-        return drop_repeats(concat([raw, archived.select(columns)]))
+    def _neighbour(self, hour: str) -> HourEvents:
+        """The same of an hour next to the one that is worked on: its margins, the whole if that is little."""
+        return self._hours.get(hour) or self._keep(hour, self._gather(hour, whole_max=NEIGHBOUR_EVENTS))
 
-    def _ledger(self, hour: str, events: pl.DataFrame, kept: pl.DataFrame) -> Ledger:
+    def _keep(self, hour: str, events: HourEvents) -> HourEvents:
+        self._hours[hour] = events
+        while len(self._hours) > KEPT_HOURS:
+            self._hours.pop(min(self._hours)).forget()
+        return events
+
+    def _gather(self, hour: str, whole_max: int | None = None) -> HourEvents:
+        """Raw items first, then what only the newest archive generation still has of the hour."""
+        events = HourEvents(hour, self._slots, self._scratch, whole_max=whole_max)
+        seen = Seen()
+        fresh = 0
+        for batch in self._raw.batches(hour):
+            below = _only(batch, _below(batch, self._cut))
+            new = _only(below, pl.Series(seen.take(below)))
+            fresh += new.height - int(_below(new, self._fresh_from).sum())
+            events.add(new)
+        self._fresh[hour] = fresh
+        for archived in self._archived_alone(hour, seen):
+            events.add(archived)
+        events.flush()
+        return events
+
+    def _archived_alone(self, hour: str, seen: Seen) -> Iterator[pl.DataFrame]:
+        """The events that only the newest generation has, since their raw items have expired."""
+        info = self._archive.newest(hour)
+        if info is None or not info.events:
+            return
+        for slot in sorted(info.slots):
+            places = self._archive.read_events(hour, info.generation, slot, columns=list(POSITION_SCHEMA))
+            alone = pl.Series(seen.lacks(places))
+            if alone.any():
+                yield self._archive.read_events(hour, info.generation, slot, columns=COLUMNS).filter(alone)
+
+    def _ledger(self, hour: str, events: HourEvents) -> Ledger:
         dead = self._raw.quarantined(hour)
+        earlier = self._archive.newest(hour)
         outside = Outside.of(hour, dead, self._cut, self._unshipped)
-        return lines(_ledger(events, kept, self._archive.newest(hour)), events, outside)
+        return ledger_of(events, {} if earlier is None else earlier.ledger, outside)
 
     def _margins(self, hour: str) -> pl.DataFrame:
-        start = hour_start_ms(hour)
         before, after = previous_hour(hour), next_hour(hour)
-        late = self.events(before).filter(pl.col("ts") >= start - NEIGHBOURS_MS)
-        early = self.events(after).filter(pl.col("ts") < start + HOUR_MS + NEIGHBOURS_MS)
-        return pl.concat(
-            [
-                part.select(*MARGIN, pl.lit(name).alias("hour"))
-                for name, part in ((before, late), (after, early))
-            ]
-        )
+        near = [(before, self._neighbour(before).tail), (after, self._neighbour(after).head)]
+        return pl.concat([part.with_columns(pl.lit(name).alias("hour")) for name, part in near])
 
     def _to_correct(self, beaten: pl.DataFrame) -> frozenset[str]:
         """The hours whose newest generation still counts one of the beaten events."""
-        found = set()
-        for (hour,), lost in beaten.partition_by("hour", as_dict=True).items():
-            newest = self._archive.newest(hour)
-            if newest is None or not newest.events:
-                continue
-            columns = list(POSITION_SCHEMA)
-            archived = self._archive.read_events(hour, newest.generation, columns=columns)
-            if not archived.join(lost, on=columns, how="semi").is_empty():
-                found.add(hour)
-        return frozenset(found)
+        hours = beaten.partition_by("hour", as_dict=True).items()
+        return frozenset(str(hour) for (hour,), lost in hours if self._counts(str(hour), lost))
+
+    def _counts(self, hour: str, events: pl.DataFrame) -> bool:
+        newest = self._archive.newest(hour)
+        columns = list(POSITION_SCHEMA)
+        return newest is not None and any(
+            not self._archive.read_events(hour, newest.generation, slot, columns=columns)
+            .join(events, on=columns, how="semi")
+            .is_empty()
+            for slot in sorted(newest.slots)
+        )
 
     def _write(
-        self, hour: str, generation: str, kept: pl.DataFrame, before: ArchiveInfo | None, until_ms: int
+        self, hour: str, generation: str, events: HourEvents, before: ArchiveInfo | None, until_ms: int
     ) -> list[SlotInfo]:
-        slot_of = event_slots(kept, self._slots)
-
         def write(slot: int) -> SlotInfo:
             carry = None
             if before is not None:
-                carry = self._archive.read_carry(before.hour, before.generation, slot, self._slots)
-            found = cut(kept.filter(slot_of == slot), carry, until_ms)
+                carry = self._archive.read_carry(before.hour, before.generation, slot, events.slots)
+            found = cut(events.slot(slot), carry, until_ms)
             return self._archive.write_slot(hour, generation, slot, found)
 
-        with ThreadPoolExecutor(WRITERS) as pool:
-            return list(pool.map(write, range(self._slots)))
+        return list(in_order(write, range(events.slots)))
 
     def _notes(self, hour: str, until_ms: int) -> dict[str, str]:
         notes = {RUN_NOTE: self._run}
@@ -195,40 +188,18 @@ class Archiver:
         return notes
 
 
-def _beside(events: pl.DataFrame, offsets: Offsets) -> pl.DataFrame:
-    """The events with the column `beside`: the offset given for their source partition, if any."""
-    given = pl.DataFrame(
-        [(topic, partition, offset) for (topic, partition), offset in offsets.items()],
-        schema={**{n: POSITION_SCHEMA[n] for n in ("topic", "partition")}, "beside": pl.Int64},
-        orient="row",
-    )
-    return events.join(given, on=["topic", "partition"], how="left")
+def _only(events: pl.DataFrame, chosen: pl.Series) -> pl.DataFrame:
+    """The chosen rows; as a rule all of them."""
+    return events if chosen.all() else events.filter(chosen)
 
 
-def _until(events: pl.DataFrame, until_ms: int, end_ms: int) -> int:
-    """A running hour goes on to its newest event, whose clock may be a little ahead of ours."""
-    newest = events["ts"].max()
-    return min(end_ms, max(until_ms, newest + 1 if isinstance(newest, int) else 0))
-
-
-def _ledger(
-    events: pl.DataFrame, kept: pl.DataFrame, earlier: ArchiveInfo | None
-) -> dict[str, dict[str, int]]:
-    """Accepted (distinct spool, seq) and duplicates of each site.
-
-    Duplicates whose raw items have expired are known from the earlier generation alone.
-    """
-    numbers = events.group_by("site", "spool").agg(pl.col("seq").n_unique())
-    accepted = _by_site(numbers.group_by("site").agg(pl.col("seq").sum()))
-    left = _by_site(kept.group_by("site").len())
-    before = earlier.ledger if earlier is not None else {}
-    found = {}
-    for site, count in accepted.items():
-        gone = max(count - left.get(site, 0), before.get(site, {}).get(DUPLICATE, 0))
-        found[site] = {ACCEPTED: left.get(site, 0) + gone, DUPLICATE: gone}
-    return found
-
-
-def _by_site(numbers: pl.DataFrame) -> Mapping[str, int]:
-    """The number in the second column of each site, by name."""
-    return dict(sorted(numbers.iter_rows()))
+def _below(events: pl.DataFrame, ends: Offsets) -> pl.Series:
+    """Whether each event lies below the offset given for its source partition; not where none is given."""
+    sources = events.select("topic", "partition").unique().rows()
+    if len(sources) == 1:
+        return events["offset"] < ends.get(sources[0], 0)
+    end = pl.lit(0, pl.Int64)
+    for topic, partition in sources:
+        is_of = (pl.col("topic") == topic) & (pl.col("partition") == partition)
+        end = pl.when(is_of).then(ends.get((topic, partition), 0)).otherwise(end)
+    return events.select(pl.col("offset") < end).to_series()

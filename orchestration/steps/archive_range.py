@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from orchestration.resources import Workplace
 from orchestration.steps.archive_hour import Archived, Archiver
@@ -12,6 +13,8 @@ from orchestration.steps.cut import TakenCut, take
 from orchestration.steps.hours import archive_all
 from recount.errors import InvalidInput
 from recount.periods import HOUR_MS, hour_start_ms
+
+SCRATCH: Final = "scratch"  # in the folder of the state
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ def archive_range(
         place.archive,
         cut.offsets,
         slots=place.settings.event_slots,
+        scratch=place.settings.state / SCRATCH,
         run=run_id,
         fresh_from=since,
         unshipped=cut.unshipped,

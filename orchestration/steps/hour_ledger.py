@@ -6,6 +6,7 @@ a batch that was shipped twice) is in the first of: archived, quarantined, pendi
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -13,10 +14,10 @@ from typing import Final
 import polars as pl
 
 from orchestration.spools import Place, Unshipped
+from orchestration.steps.hour_events import NUMBER, Hashes, HourEvents, number_hash, repeated
 from recount.kafka import Offsets
 from recount.ledger import ACCEPTED, DUPLICATE, PENDING, QUARANTINED, UNKNOWN_SITE, Ledger
 
-NUMBER: Final = ("spool", "seq")
 PLACES_SCHEMA: Final[dict[str, pl.DataType]] = {
     "site": pl.String(),
     "spool": pl.String(),
@@ -48,12 +49,46 @@ class Outside:
     def is_empty(self) -> bool:
         return self.dead.is_empty() and self.set_aside.is_empty() and self.waiting.is_empty()
 
+    @property
+    def numbers(self) -> pl.DataFrame:
+        """NUMBER of all of it, as far as it can be told."""
+        return pl.concat([part.select(NUMBER) for part in (self.dead, self.set_aside, self.waiting)])
 
-def lines(archived: Ledger, events: pl.DataFrame, outside: Outside) -> Ledger:
-    """`archived`: accepted and duplicate by site; `events`: everything known of the hour."""
+
+def ledger_of(events: HourEvents, earlier: Ledger, outside: Outside) -> Ledger:
+    """`events` without duplicates; `earlier`: what the generation before said."""
+    numbers = events.numbers
+    archived = _archived(events, numbers, earlier)
+    asked = outside.numbers.select(number_hash().unique().sort()).to_series().to_numpy()
+    inside = events.having(numbers, asked, NUMBER)
+    return lines(
+        archived, pl.concat([outside.numbers.clear(), *(rows.select(NUMBER) for rows in inside)]), outside
+    )
+
+
+def _archived(events: HourEvents, numbers: Hashes, earlier: Ledger) -> Ledger:
+    """Accepted (distinct spool, seq) and duplicates of each site.
+
+    Duplicates whose raw items have expired are known from the earlier generation alone.
+    """
+    accepted = Counter(events.sites)
+    for rows in events.having(numbers, repeated(numbers), ("site", *NUMBER)):
+        again = rows.filter(~pl.struct("site", *NUMBER).is_first_distinct())
+        accepted.subtract(dict(again.group_by("site").len().iter_rows()))
+    found = {}
+    for site, count in sorted(accepted.items()):
+        left = events.kept[site]
+        gone = max(count - left, earlier.get(site, {}).get(DUPLICATE, 0))
+        found[site] = {ACCEPTED: left + gone, DUPLICATE: gone}
+    return found
+
+
+def lines(archived: Ledger, inside: pl.DataFrame, outside: Outside) -> Ledger:
+    """`archived`: accepted and duplicate by site; `inside`: NUMBER of events of the hour, at least of those
+    that are outside too."""
     if outside.is_empty:
         return {site: {**line, QUARANTINED: 0, PENDING: 0} for site, line in archived.items()}
-    numbers = events.lazy().select(*NUMBER)
+    numbers = inside.lazy().select(*NUMBER)
     known = outside.dead.filter(pl.all_horizontal(pl.col(*NUMBER).is_not_null()))
     nameless = outside.dead.join(known, on=["topic", "partition", "offset"], how="anti")
     told = pl.concat([known.select(*PLACES_SCHEMA), outside.set_aside]).unique(NUMBER, keep="first")

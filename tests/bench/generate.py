@@ -6,6 +6,7 @@ then a custom event; everything follows from the seed.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -22,6 +23,9 @@ HOUR: Final = "2026-11-22T20"
 SITES: Final = 2_000
 PAGES_MAX: Final = 2_000
 EVENTS_PER_VISITOR: Final = 5
+PARTITIONS: Final = 6
+PORTION_EVENTS: Final = 600_000  # a multiple of PARTITIONS
+ITEM_EVENTS: Final = 10_000  # as many as fit a raw item
 
 _WINDOWS: Final = "Mozilla/5.0 (Windows NT 10.0; Win64; x64"
 _WEBKIT: Final = "AppleWebKit/537.36 (KHTML, like Gecko)"
@@ -107,6 +111,18 @@ def events(
     return pl.DataFrame({name: columns.get(name) for name in EVENT_SCHEMA}, schema_overrides=EVENT_SCHEMA)
 
 
+def items(count: int, *, portion: int = PORTION_EVENTS) -> Iterator[pl.DataFrame]:
+    """`count` events of HOUR as raw items hold them: each of one source partition, by offset.
+
+    Made a portion at a time, so that an hour of any size takes no more memory than that.
+    """
+    for number, first in enumerate(range(0, count, portion)):
+        made = events(min(portion, count - first), seed=1 + number)
+        numbered = made.with_columns(pl.col("offset") + first // PARTITIONS, pl.col("seq") + first)
+        for of_partition in numbered.partition_by("partition", maintain_order=True):
+            yield from of_partition.iter_slices(ITEM_EVENTS)
+
+
 def _site_id(number: int) -> str:
     return f"site{number:04d}"
 
@@ -157,8 +173,8 @@ def _envelope(rng: np.random.Generator, ts: Ints) -> dict[str, object]:
     numbers = pl.Series(rng.integers(0, 2**62, count))
     return {
         "topic": pl.repeat("events", count, eager=True),
-        "partition": (offset % 6).astype(np.int32),
-        "offset": offset // 6,
+        "partition": (offset % PARTITIONS).astype(np.int32),
+        "offset": offset // PARTITIONS,
         "v": np.ones(count, dtype=np.int16),
         "id": pl.select(pl.format("e{}", numbers)).to_series(),
         "spool": pl.repeat("bench-1", count, eager=True),

@@ -225,12 +225,11 @@ class Archive:
         if info is None:
             raise KeyError(f"archive generation {generation} of {hour} does not exist")
         folder = _folder(hour, generation)
-        same = slots is None or slots == len(info.slots)
-        wanted = [slot] if slot is not None and same else sorted(info.slots)
+        slots = len(info.slots) if slots is None else slots
+        wanted = sorted(info.slots) if slot is None else _files(slot, slots, len(info.slots))
         paths = [f"{folder}/slot={n:04d}/{name}.parquet" for n in wanted]
-        if slot is None or same:
+        if slot is None or len(info.slots) % slots == 0:
             return self._objects.get_frame(paths, columns, sites)
-        assert slots is not None
         rows = self._objects.get_frame(paths, None, sites)
         rows = rows.filter(event_slots(rows, slots) == slot)
         return rows if columns is None else rows.select(columns)
@@ -243,6 +242,14 @@ def carry_source(info: ArchiveInfo | None) -> CarrySource | None:
         if info is None
         else CarrySource(hour=info.hour, generation=info.generation, digest=info.carry_digest)
     )
+
+
+def _files(slot: int, slots: int, written: int) -> list[int]:
+    """The slots of `written` that hold what lies in one of `slots`: only some where one number divides the
+    other."""
+    if written % slots == 0:
+        return list(range(slot, written, slots))
+    return [slot % written] if slots % written == 0 else list(range(written))
 
 
 def by_slot(infos: Iterable[SlotInfo]) -> dict[int, SlotInfo]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import polars as pl
 import pytest
 
-from orchestration.steps.archive_hour import MARGIN, OPEN_NOTE, Archived, Archiver, deduplicate
+from orchestration.steps.archive_hour import OPEN_NOTE, Archived, Archiver
 from orchestration.steps.hours import archive_all, made_by
-from recount.columns import decode, positions
 from recount.errors import Incomplete
 from recount.periods import HOUR_MS, MINUTE_MS, hour_start_ms
 from recount.store.archive import ArchiveInfo
@@ -18,7 +16,8 @@ MINUTE = MINUTE_MS
 
 def archiver(world: World, run: str = "run-1") -> Archiver:
     place = world.place
-    return Archiver(place.raw, place.archive, world.cut().offsets, slots=place.settings.event_slots, run=run)
+    slots, scratch = place.settings.event_slots, place.settings.state
+    return Archiver(place.raw, place.archive, world.cut().offsets, slots=slots, scratch=scratch, run=run)
 
 
 def archive(world: World, name: str, until_ms: int | None = None) -> ArchiveInfo:
@@ -46,51 +45,6 @@ def run(world: World, *hours: str, name: str = "run-1") -> list[str]:
 def ids(world: World, info: ArchiveInfo) -> list[str]:
     events = world.place.archive.read_events(info.hour, info.generation)
     return sorted(events["id"].to_list())
-
-
-def frame(world: World, *values: bytes) -> pl.DataFrame:
-    return decode(values, positions("events", 0, range(len(values)))).events
-
-
-def margin(world: World, name: str, *values: bytes) -> pl.DataFrame:
-    return frame(world, *values).select(*MARGIN, pl.lit(name).alias("hour"))
-
-
-class TestDeduplicate:
-    def test_the_first_to_be_received_wins(self, world: World) -> None:
-        late = world.event(0, id="a", received=START + 9)
-        first = world.event(5, id="a", received=START + 8)
-        other = world.event(7, id="b")
-        found = deduplicate(frame(world, late, first, other), margin(world, hour(1)))
-        assert sorted(found.kept["offset"].to_list()) == [1, 2]
-
-    def test_received_at_the_same_moment_spool_and_number_decide(self, world: World) -> None:
-        values = [
-            world.event(0, id="a", received=START, spool=spool, seq=seq)
-            for spool, seq in [("y", 1), ("x", 2), ("x", 1)]
-        ]
-        found = deduplicate(frame(world, *values), margin(world, hour(1)))
-        assert found.kept["offset"].to_list() == [2]
-
-    def test_one_spooled_event_in_two_places_is_kept_once(self, world: World) -> None:
-        value = world.event(0, id="a")
-        assert deduplicate(frame(world, value, value), margin(world, hour(1))).kept.height == 1
-
-    def test_the_same_id_on_two_sites_is_two_events(self, world: World) -> None:
-        values = world.event(0, id="a"), world.event(0, id="a", site="other")
-        assert deduplicate(frame(world, *values), margin(world, hour(1))).kept.height == 2
-
-    def test_an_event_that_was_first_received_next_door_goes(self, world: World) -> None:
-        beside = margin(world, hour(-1), world.event(-5, id="a", received=START - 5))
-        found = deduplicate(frame(world, world.event(1, id="a")), beside)
-        assert found.kept.is_empty()
-        assert found.beaten.is_empty()
-
-    def test_an_event_that_beats_one_next_door_stays_and_names_it(self, world: World) -> None:
-        beside = margin(world, hour(1), world.event(HOUR_MS, id="a", received=START + HOUR_MS + 50))
-        found = deduplicate(frame(world, world.event(HOUR_MS - 9, id="a")), beside)
-        assert found.kept.height == 1
-        assert found.beaten["hour"].to_list() == [hour(1)]
 
 
 class TestOneHour:
@@ -174,7 +128,14 @@ class TestManyHours:
         world.deliver([world.event(70 * MINUTE, visitor=v) for v in range(20)])
         archive(world, hour(0))
         place = world.place
-        work = Archiver(place.raw, place.archive, world.cut().offsets, slots=5, run="r")
+        work = Archiver(
+            place.raw,
+            place.archive,
+            world.cut().offsets,
+            slots=5,
+            scratch=world.place.settings.state,
+            run="r",
+        )
         info = work.archive(hour(1), until_ms=START + 2 * HOUR_MS, now_ms=START).info
         positions_in_visit = place.archive.read_events(hour(1), info.generation)["position"]
         assert positions_in_visit.to_list() == [2] * 20

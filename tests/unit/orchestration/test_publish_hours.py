@@ -170,7 +170,14 @@ def test_a_candidate_of_an_older_archive_is_passed_over(world: World) -> None:
 def test_an_archive_with_an_earlier_cut_is_passed_over_though_it_was_sealed_last(world: World) -> None:
     world.deliver([world.event(0)])
     early, late = world.cut(), world.deliver([world.event(1)])
-    slow = Archiver(world.place.raw, world.place.archive, early.offsets, slots=2, run="slow")
+    slow = Archiver(
+        world.place.raw,
+        world.place.archive,
+        early.offsets,
+        slots=2,
+        scratch=world.place.settings.state,
+        run="slow",
+    )
     slow.events(hour(0))  # it has read the archive, and what lies below its cut
     world.publish(hour(0), run="fast")
     sealed = slow.archive(hour(0), until_ms=START + HOUR_MS, now_ms=world.clock.ms).info
