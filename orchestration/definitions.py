@@ -13,6 +13,7 @@ from recount.settings import Settings
 @dg.definitions
 def definitions() -> dg.Definitions:
     """Loaded by the code server (`dagster api grpc -m orchestration.definitions`)."""
+    settings = Settings.from_env()
     return dg.Definitions(
         assets=[
             *external.external_assets(),
@@ -25,7 +26,7 @@ def definitions() -> dg.Definitions:
         asset_checks=external.topic_checks(),
         jobs=[*jobs.jobs(), *corrections.jobs()],
         schedules=[jobs.hourly, corrections.daily_gc],
-        sensors=[sensors.reconcile, sensors.topic_lag, alerts_sensor(Settings.from_env())],
+        sensors=[sensors.reconcile_sensor(settings), sensors.topic_lag, alerts_sensor(settings)],
         resources={"workplace": workplace_resource()},
         executor=dg.in_process_executor,
     )

@@ -16,11 +16,12 @@ from orchestration.resources import Workplace
 from orchestration.stage import CANDIDATE, STAGE_TAG
 from orchestration.steps.cut import key, texts
 from orchestration.steps.lag import LAG_MAX_RECORDS, Lag, lags
-from orchestration.steps.reconcile import State, due, hour_end_ms, look
+from orchestration.steps.reconcile import Patience, State, due, hour_end_ms, look
 from recount.errors import Unavailable
 from recount.periods import FIRST_HOUR, HourRange, hour_ranges, hours_in, next_hour
+from recount.settings import Settings
 
-LOOK_EVERY_S: Final = 30
+TOPICS_EVERY_S: Final = 60
 SCHEDULE_FIRST_MS: Final = (
     150_000  # the schedule has this long after the grace before an hour counts as missed
 )
@@ -38,22 +39,39 @@ NOT_FINISHED: Final = (
 )
 
 
-@dg.sensor(
-    job_name=HOUR_JOB,
-    minimum_interval_seconds=LOOK_EVERY_S,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Hours missed, hours with late events, and hours behind a changed carry.",
-)
-def reconcile(context: dg.SensorEvaluationContext, workplace: dg.ResourceParam[Workplace]) -> dg.SensorResult:
+def reconcile_sensor(settings: Settings) -> dg.SensorDefinition:
+    """Made with the settings of the code server."""
+
+    @dg.sensor(
+        name="reconcile",
+        job_name=HOUR_JOB,
+        minimum_interval_seconds=settings.reconcile_every_s,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Hours missed, hours with late events, and hours behind a changed carry.",
+    )
+    def reconcile(
+        context: dg.SensorEvaluationContext, workplace: dg.ResourceParam[Workplace]
+    ) -> dg.SensorResult:
+        return _reconcile(context, workplace)
+
+    return reconcile
+
+
+def _reconcile(context: dg.SensorEvaluationContext, workplace: Workplace) -> dg.SensorResult:
     """The cursor is the state of `steps.reconcile`."""
     try:
         sources = sorted(workplace.log.ranges())
         state = look(State.of(context.cursor), workplace.raw, workplace.manifests, sources)
     except Unavailable as error:
-        return dg.SensorResult(skip_reason=f"{error}; looking again in {LOOK_EVERY_S} s")
+        return dg.SensorResult(skip_reason=f"{error}; looking again soon")
     now_ms = workplace.now_ms()
-    patience_ms = workplace.settings.grace_s * 1000 + SCHEDULE_FIRST_MS
-    hours = due(state, now_ms=now_ms, not_before=lambda hour: hour_end_ms(hour) + patience_ms)
+    schedule_ms = workplace.settings.grace_s * 1000 + SCHEDULE_FIRST_MS
+    hours = due(
+        state,
+        Patience.of(workplace.settings),
+        now_ms=now_ms,
+        not_before=lambda hour: hour_end_ms(hour) + schedule_ms,
+    )
     early = [hour for hour in hours if hour < FIRST_HOUR]
     if early:
         context.log.warning(f"{len(early)} hours before {FIRST_HOUR} have no partition and are not published")
@@ -94,7 +112,7 @@ def in_progress(instance: dg.DagsterInstance) -> set[str]:
 
 
 @dg.sensor(
-    minimum_interval_seconds=LOOK_EVERY_S * 2,
+    minimum_interval_seconds=TOPICS_EVERY_S,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Shows the topics' ends and how far store_batches is behind, without any run.",
 )

@@ -14,7 +14,7 @@ from orchestration.groups import GroupLag
 from orchestration.resources import Workplace
 from orchestration.steps.completeness import Interval
 from orchestration.steps.cut import key, source_of
-from orchestration.steps.reconcile import IMPORT_IMPATIENT_MS, State, Waiting, hour_end_ms, look
+from orchestration.steps.reconcile import State, Waiting, hour_end_ms, look
 from orchestration.steps.spool_gaps import SpoolWatch, watch_spools
 from recount.errors import Unavailable
 from recount.kafka import IMPORTS
@@ -161,9 +161,9 @@ def _hours(place: Workplace, watch: Watch, links: Links, now_ms: int) -> list[Pr
     waiting = {hour: w for hour, w in watch.hours.waiting.items() if hour >= FIRST_HOUR and not w.carry}
     shown = _published(place, waiting)
     first_ms = place.settings.alert_hour_late_s * 1000
-    late = {hour: _expected_ms(hour, w) for hour, w in waiting.items() if hour not in shown}
+    late = {hour: _expected_ms(hour, w, place.settings) for hour, w in waiting.items() if hour not in shown}
     late = {hour: since_ms for hour, since_ms in late.items() if now_ms - since_ms >= first_ms}
-    behind = {h: w.since_ms + _import_wait_ms(w) for h, w in waiting.items() if h in shown}
+    behind = {h: w.since_ms + _import_wait_ms(w, place.settings) for h, w in waiting.items() if h in shown}
     behind = {h: ms for h, ms in behind.items() if now_ms - ms >= place.settings.alert_stale_s * 1000}
     found = []
     if late:
@@ -182,12 +182,12 @@ def _published(place: Workplace, hours: Iterable[str]) -> set[str]:
     return {keys[name] for name, entry in entries.items() if entry.open_until is None}
 
 
-def _expected_ms(hour: str, waiting: Waiting) -> int:
+def _expected_ms(hour: str, waiting: Waiting, settings: Settings) -> int:
     """From when on an hour is late: its end, or when its first events had come, and their import was over."""
-    return max(hour_end_ms(hour), waiting.since_ms + _import_wait_ms(waiting))
+    return max(hour_end_ms(hour), waiting.since_ms + _import_wait_ms(waiting, settings))
 
 
-def _import_wait_ms(waiting: Waiting) -> int:
+def _import_wait_ms(waiting: Waiting, settings: Settings) -> int:
     """An import is published when it is over, and is not late until then."""
     bulk = any(source_of(name)[0] == IMPORTS for name in waiting.last)
-    return IMPORT_IMPATIENT_MS if bulk else 0
+    return settings.import_patience_s * 1000 if bulk else 0

@@ -8,6 +8,7 @@ were read, and the hours in them that are not satisfied yet.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -15,6 +16,7 @@ import msgspec
 from orchestration.steps.cut import key, source_of
 from recount.kafka import IMPORTS, SourcePartition
 from recount.periods import HOUR_MS, hour_start_ms, next_hour, previous_hour
+from recount.settings import Settings
 from recount.store.manifests import Entry, Manifests
 from recount.store.provenance import period_key
 from recount.store.raw import RawStore
@@ -23,11 +25,27 @@ from recount.store.receipts import Receipt
 NO_CARRY: Final = Entry(default="", confirmed="")
 WAITING_MAX_HOURS: Final = 20_000  # a cursor of about 2 MB
 RECEIPTS_MAX: Final = 5_000  # of a source partition, looked at in one go
-QUIET_MS: Final = 60_000  # no new receipt for an hour this long: then it is worked on, once
-IMPATIENT_MS: Final = 10 * 60_000  # live events that keep arriving late do not postpone their hour any longer
-# An import is published once, when it is over: its hours wait until the whole topic has been quiet.
-IMPORT_QUIET_MS: Final = 120_000
-IMPORT_IMPATIENT_MS: Final = 60 * 60_000
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long an hour waits for more of its late events: until no receipt of it came for `quiet_ms`, at most
+    `longest_ms`. An import is published once, when it is over: its hours wait until the whole topic has been
+    quiet."""
+
+    quiet_ms: int
+    longest_ms: int
+    import_quiet_ms: int
+    import_longest_ms: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> Patience:
+        return cls(
+            quiet_ms=settings.late_quiet_s * 1000,
+            longest_ms=settings.late_patience_s * 1000,
+            import_quiet_ms=settings.import_quiet_s * 1000,
+            import_longest_ms=settings.import_patience_s * 1000,
+        )
 
 
 class Waiting(msgspec.Struct, kw_only=True):
@@ -101,12 +119,12 @@ def look(state: State, raw: RawStore, manifests: Manifests, sources: Iterable[So
     return State(at=at, waiting=_unsatisfied(waiting, manifests), imports_ms=imports_ms)
 
 
-def due(state: State, *, now_ms: int, not_before: Callable[[str], int]) -> list[str]:
+def due(state: State, patience: Patience, *, now_ms: int, not_before: Callable[[str], int]) -> list[str]:
     """The waiting hours that should be worked on now; `not_before` gives the moment an hour may be."""
     return sorted(
         hour
         for hour, waiting in state.waiting.items()
-        if not_before(hour) <= now_ms and _is_quiet(waiting, state.imports_ms, now_ms)
+        if not_before(hour) <= now_ms and _is_quiet(waiting, patience, state.imports_ms, now_ms)
     )
 
 
@@ -166,8 +184,9 @@ def _open_hours(manifests: Manifests) -> list[str]:
     ]
 
 
-def _is_quiet(waiting: Waiting, imports_ms: int, now_ms: int) -> bool:
+def _is_quiet(waiting: Waiting, patience: Patience, imports_ms: int, now_ms: int) -> bool:
     waited_ms = now_ms - waiting.since_ms
     if any(source_of(name)[0] == IMPORTS for name in waiting.last):
-        return now_ms - imports_ms >= IMPORT_QUIET_MS or waited_ms >= IMPORT_IMPATIENT_MS
-    return now_ms - waiting.newest_ms >= QUIET_MS or waited_ms >= IMPATIENT_MS
+        quiet_ms = now_ms - imports_ms
+        return quiet_ms >= patience.import_quiet_ms or waited_ms >= patience.import_longest_ms
+    return now_ms - waiting.newest_ms >= patience.quiet_ms or waited_ms >= patience.longest_ms

@@ -82,6 +82,11 @@ class Settings:
     dead_retention_days: int = 90
     grace_s: int = 60
     spool_wait_s: int = 120
+    reconcile_every_s: int = 30  # how often hours are looked for that are not published as they should be
+    late_quiet_s: int = 60  # no new receipt of an hour for so long: then it is published again, once
+    late_patience_s: int = 600  # live events that keep arriving late postpone their hour no longer than this
+    import_quiet_s: int = 120  # an import is published once, when nothing was imported for so long
+    import_patience_s: int = 3600
     top_values: int = 1000
     diff_thresholds: str = ""  # how far totals may move unapproved, `visitors=5%/20,...`; empty: the defaults
     live_hours: int = 3

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from orchestration.steps.reconcile import (
-    IMPATIENT_MS,
-    IMPORT_QUIET_MS,
-    QUIET_MS,
-    State,
-    due,
-    hour_end_ms,
-    look,
-)
+from orchestration.steps.reconcile import Patience, State, due, hour_end_ms, look
 from recount.columns import positions
 from recount.periods import HOUR_MS, MINUTE_MS
+from recount.settings import Settings
 from tests.unit.orchestration.world import BULK, LIVE, START, World, hour
 
 MINUTE = MINUTE_MS
+PATIENCE = Patience.of(Settings())
 
 
 def after(world: World, state: State | None = None) -> State:
@@ -138,8 +132,8 @@ def test_work_begins_when_no_more_receipts_come(world: World) -> None:
     world.deliver([world.event(0)])
     state = after(world)
     now = world.clock.now_ms()
-    assert due(state, now_ms=now + QUIET_MS - 1, not_before=hour_end_ms) == []
-    assert due(state, now_ms=now + QUIET_MS, not_before=hour_end_ms) == [hour(0)]
+    assert due(state, PATIENCE, now_ms=now + PATIENCE.quiet_ms - 1, not_before=hour_end_ms) == []
+    assert due(state, PATIENCE, now_ms=now + PATIENCE.quiet_ms, not_before=hour_end_ms) == [hour(0)]
 
 
 def test_hours_of_an_import_wait_for_all_of_it(world: World) -> None:
@@ -147,8 +141,8 @@ def test_hours_of_an_import_wait_for_all_of_it(world: World) -> None:
     world.clock.ms += 3 * MINUTE
     world.deliver([world.event(HOUR_MS)], BULK)
     state, now = after(world), world.clock.now_ms()
-    assert due(state, now_ms=now + IMPORT_QUIET_MS - 1, not_before=hour_end_ms) == []
-    assert due(state, now_ms=now + IMPORT_QUIET_MS, not_before=hour_end_ms) == [hour(0), hour(1)]
+    assert due(state, PATIENCE, now_ms=now + PATIENCE.import_quiet_ms - 1, not_before=hour_end_ms) == []
+    assert due(state, PATIENCE, now_ms=now + PATIENCE.import_quiet_ms, not_before=hour_end_ms) == [hour(0), hour(1)]
 
 
 def test_an_open_hour_without_any_event_is_closed_too(world: World) -> None:
@@ -167,14 +161,14 @@ def test_live_events_cannot_postpone_their_hour_for_ever_but_an_import_is_waited
             world.deliver([world.event(0 if source == LIVE else HOUR_MS)], source)
     state = after(world)
     now = world.clock.now_ms()
-    assert now - state.waiting[hour(0)].since_ms > IMPATIENT_MS
-    assert due(state, now_ms=now, not_before=hour_end_ms) == [hour(0)]
+    assert now - state.waiting[hour(0)].since_ms > PATIENCE.longest_ms
+    assert due(state, PATIENCE, now_ms=now, not_before=hour_end_ms) == [hour(0)]
 
 
 def test_an_hour_is_not_due_before_it_may_be(world: World) -> None:
     world.deliver([world.event(0)])
-    late = world.clock.now_ms() + QUIET_MS
-    assert due(after(world), now_ms=late, not_before=lambda name: late + 1) == []
+    late = world.clock.now_ms() + PATIENCE.quiet_ms
+    assert due(after(world), PATIENCE, now_ms=late, not_before=lambda name: late + 1) == []
 
 
 def test_receipts_of_poison_alone_expect_nothing(world: World) -> None:

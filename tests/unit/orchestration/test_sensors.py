@@ -11,11 +11,13 @@ import pytest
 from orchestration import external
 from orchestration.jobs import HOUR_JOB, hourly
 from orchestration.partitions import PARTITION, range_tags
-from orchestration.sensors import SCHEDULE_FIRST_MS, reconcile, topic_lag
+from orchestration.sensors import SCHEDULE_FIRST_MS, reconcile_sensor, topic_lag
 from orchestration.steps import lag
-from orchestration.steps.reconcile import QUIET_MS
 from recount.periods import HOUR_MS, MINUTE_MS, hour_start_ms
+from recount.settings import Settings
 from tests.unit.orchestration.world import BULK, LIVE, START, World, hour
+
+reconcile = reconcile_sensor(Settings())
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +69,7 @@ class TestReconcile:
         world.clock.ms = START + 20 * HOUR_MS
         first = ask(reconcile, world, instance)
         world.deliver([world.event(1)])
-        world.clock.ms += QUIET_MS
+        world.clock.ms += world.place.settings.late_quiet_s * 1000
         again = ask(reconcile, world, instance, first.cursor)
         assert (first.run_requests or [])[0].run_key != (again.run_requests or [])[0].run_key
 
