@@ -61,7 +61,13 @@ def _reconcile(context: dg.SensorEvaluationContext, workplace: Workplace) -> dg.
     """The cursor is the state of `steps.reconcile`."""
     try:
         sources = sorted(workplace.log.ranges())
-        state = look(State.of(context.cursor), workplace.raw, workplace.manifests, sources)
+        state = look(
+            State.of(context.cursor),
+            workplace.raw,
+            workplace.manifests,
+            sources,
+            workplace.proven.spans(),
+        )
     except Unavailable as error:
         return dg.SensorResult(skip_reason=f"{error}; looking again soon")
     now_ms = workplace.now_ms()

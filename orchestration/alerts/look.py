@@ -124,7 +124,7 @@ def _stored(place: Workplace, watch: Watch, links: Links, now_ms: int) -> list[P
 
 
 def _spools(place: Workplace, watch: Watch, links: Links, now_ms: int) -> list[Problem]:
-    watch_spools(watch.spools, place.raw, place.log, place.spools)
+    watch_spools(watch.spools, place.raw, place.log, place.spools, place.proven.spans())
     watch.spools_ms = (watch.spools_ms or now_ms) if watch.spools.lost else 0
     if not watch.spools_ms or now_ms - watch.spools_ms < place.settings.alert_settle_s * 1000:
         return []
@@ -157,7 +157,8 @@ def _holes(place: Workplace, links: Links, now_ms: int) -> list[Problem]:
 
 
 def _hours(place: Workplace, watch: Watch, links: Links, now_ms: int) -> list[Problem]:
-    watch.hours = look(watch.hours, place.raw, place.manifests, sorted(place.log.ranges()))
+    sources, holes = sorted(place.log.ranges()), place.proven.spans()
+    watch.hours = look(watch.hours, place.raw, place.manifests, sources, holes)
     waiting = {hour: w for hour, w in watch.hours.waiting.items() if hour >= FIRST_HOUR and not w.carry}
     shown = _published(place, waiting)
     first_ms = place.settings.alert_hour_late_s * 1000

@@ -13,6 +13,7 @@ from recount.errors import Incomplete, Unavailable
 from recount.kafka import Offsets, SourcePartition
 from recount.quarantine import DeadLetter
 from recount.store.raw import RawStore
+from recount.store.receipts import Span
 from recount.store.table import Table
 
 ASK_EVERY_S: Final = 0.5
@@ -73,6 +74,13 @@ class Proven:
     def holes(self) -> list[Interval]:
         """Every hole ever recorded, by source partition and offset."""
         return [hole for hole, _ in self.holes_found()]
+
+    def spans(self) -> dict[SourcePartition, list[Span]]:
+        """The same as offsets [start, end) of each source partition."""
+        found: dict[SourcePartition, list[Span]] = {}
+        for hole in self.holes():
+            found.setdefault(hole.source, []).append((hole.start, hole.end))
+        return found
 
     def holes_found(self) -> list[tuple[Interval, int]]:
         """The same with the moment each was found (ms UTC)."""

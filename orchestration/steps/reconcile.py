@@ -7,7 +7,7 @@ were read, and the hours in them that are not satisfied yet.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,8 +20,10 @@ from recount.settings import Settings
 from recount.store.manifests import Entry, Manifests
 from recount.store.provenance import period_key
 from recount.store.raw import RawStore
-from recount.store.receipts import Receipt
+from recount.store.receipts import Receipt, Span
 
+Holes = Mapping[SourcePartition, Sequence[Span]]  # offsets of each that are gone for ever
+NO_HOLES: Final[Holes] = {}
 NO_CARRY: Final = Entry(default="", confirmed="")
 WAITING_MAX_HOURS: Final = 20_000  # a cursor of about 2 MB
 RECEIPTS_MAX: Final = 5_000  # of a source partition, looked at in one go
@@ -101,7 +103,13 @@ class Published:
         return before is None or handed.carry_out == taken.carry_in
 
 
-def look(state: State, raw: RawStore, manifests: Manifests, sources: Iterable[SourcePartition]) -> State:
+def look(
+    state: State,
+    raw: RawStore,
+    manifests: Manifests,
+    sources: Iterable[SourcePartition],
+    holes: Holes = NO_HOLES,
+) -> State:
     """The state after reading the new receipts, without the hours that are satisfied by now."""
     waiting = {hour: msgspec.structs.replace(w, last=dict(w.last)) for hour, w in state.waiting.items()}
     for hour in _open_hours(manifests):
@@ -113,7 +121,7 @@ def look(state: State, raw: RawStore, manifests: Manifests, sources: Iterable[So
         for receipt in receipts:
             _note(waiting, receipt)
             imports_ms = max(imports_ms, receipt.written_ms if receipt.topic == IMPORTS else 0)
-        at[name] = reached(receipts, at.get(name, 0))
+        at[name] = reached(receipts, at.get(name, 0), holes.get(source, ()))
         if len(waiting) > WAITING_MAX_HOURS:
             break  # the rest is read once these are published
     return State(at=at, waiting=_unsatisfied(waiting, manifests), imports_ms=imports_ms)
@@ -140,12 +148,12 @@ def new_receipts(raw: RawStore, source: SourcePartition, at: int) -> list[Receip
     return receipts
 
 
-def reached(receipts: Iterable[Receipt], at: int) -> int:
-    """Up to the first gap: what is missing there may still come."""
-    for receipt in receipts:
-        if receipt.first > at:
+def reached(receipts: Iterable[Receipt], at: int, holes: Sequence[Span] = ()) -> int:
+    """Up to the first gap: what is missing there may still come, unless it is a hole on record."""
+    for first, following in sorted([*((r.first, r.next) for r in receipts), *holes]):
+        if first > at:
             break
-        at = max(at, receipt.next)
+        at = max(at, following)
     return at
 
 

@@ -14,11 +14,11 @@ import msgspec
 from orchestration.log import Log
 from orchestration.spools import Lost, Spools
 from orchestration.steps.cut import key
-from orchestration.steps.reconcile import new_receipts, reached
+from orchestration.steps.reconcile import NO_HOLES, Holes, new_receipts, reached
 from recount.kafka import EVENTS, SourcePartition
 from recount.seqs import Range, missing, union, unpack
 from recount.store.raw import RawStore
-from recount.store.receipts import Receipt
+from recount.store.receipts import Receipt, Span
 
 SPOOLS_MAX: Final = 2_000  # finished ones are remembered by one number each, the newest of them
 RANGES_MAX: Final = 5_000  # of one spool
@@ -57,32 +57,31 @@ class SpoolWatch(msgspec.Struct, kw_only=True):
     lost: dict[str, list[Range]] = {}
 
 
-def watch_spools(watch: SpoolWatch, raw: RawStore, log: Log, spools: Spools) -> None:
+def watch_spools(watch: SpoolWatch, raw: RawStore, log: Log, spools: Spools, holes: Holes = NO_HOLES) -> None:
     """Changes `watch`. Raises Unavailable where the log or the table is away."""
     if watch.asked is None:
         shipped = {r.spool: r.shipped_seq for r in spools.reports() if r.shipped_seq is not None}
         ends = {key(source): end for source, (_, end) in log.ranges().items() if source[0] == EVENTS}
         watch.asked = Question(shipped=shipped, ends=ends)
     for source in sorted(source for source in log.ranges() if source[0] == EVENTS):
-        _read(watch, raw, source)
+        _read(watch, raw, source, holes.get(source, ()))
     if all(watch.at.get(name, 0) >= end for name, end in watch.asked.ends.items()):
         _judge(watch, watch.asked, spools.lost())
         watch.asked = None
 
 
-def _read(watch: SpoolWatch, raw: RawStore, source: SourcePartition) -> None:
+def _read(watch: SpoolWatch, raw: RawStore, source: SourcePartition, holes: Sequence[Span]) -> None:
     """Receipts go back as far as they are kept: of an older spool the first number seen is the first."""
     name = key(source)
     receipts = new_receipts(raw, source, watch.at.get(name, 0))
-    if not receipts:
-        return
-    begins_late = name not in watch.at and receipts[0].first > 0
-    at = watch.at.setdefault(name, receipts[0].first if begins_late else 0)
-    end = reached(receipts, at)
+    begins_late = bool(receipts) and name not in watch.at and receipts[0].first > 0
+    at = watch.at.get(name, receipts[0].first if begins_late else 0)
+    end = reached(receipts, at, holes)
     for receipt in receipts:
         if receipt.first < end:
             _note(watch, receipt, begins_late=begins_late)
-    watch.at[name] = end
+    if receipts or end:
+        watch.at[name] = end
 
 
 def _note(watch: SpoolWatch, receipt: Receipt, *, begins_late: bool) -> None:

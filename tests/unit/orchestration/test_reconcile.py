@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orchestration.steps.archive_range import archive_range
 from orchestration.steps.reconcile import Patience, State, due, hour_end_ms, look
 from recount.columns import positions
 from recount.periods import HOUR_MS, MINUTE_MS
@@ -15,7 +16,7 @@ PATIENCE = Patience.of(Settings())
 def after(world: World, state: State | None = None) -> State:
     """The state after a look, having survived as a cursor."""
     place = world.place
-    looked = look(state or State(), place.raw, place.manifests, [LIVE, BULK])
+    looked = look(state or State(), place.raw, place.manifests, [LIVE, BULK], place.proven.spans())
     return State.of(looked.cursor())
 
 
@@ -114,6 +115,17 @@ def test_the_cursor_does_not_pass_a_gap_in_the_receipts(world: World) -> None:
     assert after(world, state).at["events/00000"] == 10
 
 
+def test_the_cursor_passes_a_hole_on_record(world: World) -> None:
+    offsets = world.produce([world.event(n) for n in range(5)])
+    world.store(offsets[:1])
+    world.store(offsets[3:])
+    assert after(world).at["events/00000"] == 1
+    world.log.expire(LIVE, 3)
+    found = archive_range(world.place, [hour(0)], "run")
+    assert [(hole.start, hole.end) for hole in found.proof.holes] == [(1, 3)]
+    assert after(world).at["events/00000"] == 5
+
+
 def test_a_redelivery_that_reaches_over_what_was_read_is_seen(world: World) -> None:
     offsets = world.produce(
         [world.event(0), world.event(1), world.event(2 * HOUR_MS), world.event(3 * HOUR_MS)]
@@ -141,8 +153,9 @@ def test_hours_of_an_import_wait_for_all_of_it(world: World) -> None:
     world.clock.ms += 3 * MINUTE
     world.deliver([world.event(HOUR_MS)], BULK)
     state, now = after(world), world.clock.now_ms()
-    assert due(state, PATIENCE, now_ms=now + PATIENCE.import_quiet_ms - 1, not_before=hour_end_ms) == []
-    assert due(state, PATIENCE, now_ms=now + PATIENCE.import_quiet_ms, not_before=hour_end_ms) == [hour(0), hour(1)]
+    quiet = now + PATIENCE.import_quiet_ms
+    assert due(state, PATIENCE, now_ms=quiet - 1, not_before=hour_end_ms) == []
+    assert due(state, PATIENCE, now_ms=quiet, not_before=hour_end_ms) == [hour(0), hour(1)]
 
 
 def test_an_open_hour_without_any_event_is_closed_too(world: World) -> None:

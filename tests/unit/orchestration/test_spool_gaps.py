@@ -7,9 +7,10 @@ import pytest
 
 from orchestration.spools import Lost, SpoolReport
 from orchestration.steps import spool_gaps
+from orchestration.steps.archive_range import archive_range
 from orchestration.steps.spool_gaps import SpoolWatch, watch_spools
 from recount.errors import Unavailable
-from tests.unit.orchestration.world import BULK, World
+from tests.unit.orchestration.world import BULK, LIVE, World, hour
 
 
 class Watcher:
@@ -23,7 +24,7 @@ class Watcher:
         self.world.spools.answers = [[SpoolReport(spool, seq) for spool, seq in shipped.items()]]
         self.watch = msgspec.json.decode(msgspec.json.encode(self.watch), type=SpoolWatch)
         place = self.world.place
-        watch_spools(self.watch, place.raw, place.log, place.spools)
+        watch_spools(self.watch, place.raw, place.log, place.spools, place.proven.spans())
         return self.watch.lost
 
     def deliver(self, *seqs: int, spool: str = "a", **given: int) -> None:
@@ -62,6 +63,16 @@ def test_what_the_lambda_has_not_stored_yet_is_waited_for(watcher: Watcher) -> N
     assert watcher.watch.asked is not None
     watcher.world.store(offsets)
     assert watcher.look(a=4) == {"a": [(3, 3)]}
+
+
+def test_what_kafka_has_lost_for_ever_is_not_waited_for(watcher: Watcher) -> None:
+    watcher.deliver(1)
+    watcher.world.produce([watcher.world.event(n, seq=n, spool="a") for n in (2, 3)])
+    watcher.deliver(4)
+    assert watcher.look(a=4) == {}
+    watcher.world.log.expire(LIVE, 3)
+    archive_range(watcher.world.place, [hour(0)], "run")
+    assert watcher.look(a=4) == {"a": [(2, 3)]}
 
 
 def test_a_finished_spool_is_judged_by_its_last_number(watcher: Watcher) -> None:
