@@ -32,6 +32,15 @@ def test_commands_exist(page: Path) -> None:
     assert set(re.findall(r"`make ([a-z-]+)`", text)) <= targets
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_tests_exist(page: Path) -> None:
+    """Those that hold a statement: `tests/file.py` and `tests/file.py::test_name`."""
+    for file, name in set(re.findall(r"(tests/[\w/]+\.py)((?:::\w+)*)", page.read_text())):
+        text = (ROOT / file).read_text()
+        for part in filter(None, name.split("::")):
+            assert re.search(rf"(?:def|class) {part}\b", text), f"{file} has no {part}"
+
+
 def test_every_page_is_found_from_the_readme() -> None:
     readme = PAGES[0].read_text()
     assert [page.name for page in PAGES[1:] if f"docs/{page.name}" not in readme] == []
