@@ -11,7 +11,15 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from recount.errors import Unavailable
-from recount.kafka import DEAD, TIMEOUT_S, SourcePartition, consumer, offset_ranges, source_partitions
+from recount.kafka import (
+    DEAD,
+    TIMEOUT_S,
+    SourcePartition,
+    committed,
+    consumer,
+    offset_ranges,
+    source_partitions,
+)
 from recount.settings import Settings
 
 ASK_S: Final = 5.0
@@ -66,15 +74,10 @@ class KafkaGroups:
     def _lag(
         self, group: str, ranges: Mapping[SourcePartition, tuple[int, int]], now_ms: int
     ) -> GroupLag | None:
-        """None for a group that commits nothing.
-
-        A consumer that never joins is asked: the admin client's call crashes while Kafka still loads the
-        group.
-        """
+        """None for a group that commits nothing."""
         client = consumer(self._settings, group)
         try:
-            committed = client.committed([TopicPartition(*place) for place in ranges], timeout=ASK_S)
-            known = {(p.topic, p.partition): p.offset for p in committed if p.offset >= 0}
+            known = committed(client, ranges, ASK_S)
             behind = {
                 place: max(offset, ranges[place][0])
                 for place, offset in known.items()

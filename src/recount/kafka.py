@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
@@ -124,21 +124,26 @@ def ranges_by(
         raise Unavailable("kafka", error.args[0].str()) from error
 
 
+def committed(client: Consumer, places: Iterable[SourcePartition], timeout_s: float = TIMEOUT_S) -> Offsets:
+    """What the client's group has committed of some partitions, without those of which it has nothing.
+
+    A consumer that never joins is asked: the admin client's call crashes while Kafka still loads the group.
+    """
+    try:
+        found = client.committed([TopicPartition(*place) for place in places], timeout=timeout_s)
+    except KafkaException as error:
+        raise Unavailable("kafka", error.args[0].str()) from error
+    return {(p.topic, p.partition): p.offset for p in found if p.offset >= 0}
+
+
 def lag_by(
     client: Consumer,
     ranges: Mapping[SourcePartition, tuple[int, int]],
     timeout_s: float = TIMEOUT_S,
 ) -> int | None:
-    """Records between the ends and what the client's group has committed; None for one that commits nothing.
-
-    A consumer that never joins is asked: the admin client's call crashes while Kafka still loads the group.
-    """
-    try:
-        committed = client.committed([TopicPartition(*place) for place in ranges], timeout=timeout_s)
-    except KafkaException as error:
-        raise Unavailable("kafka", error.args[0].str()) from error
-    known = [p for p in committed if p.offset >= 0]
-    return sum(max(0, ranges[p.topic, p.partition][1] - p.offset) for p in known) if known else None
+    """Records between what the group has committed and the ends; None for one that commits nothing."""
+    known = committed(client, ranges, timeout_s)
+    return sum(max(0, ranges[place][1] - offset) for place, offset in known.items()) if known else None
 
 
 def _metadata(admin: AdminClient):  # type: ignore[no-untyped-def] # confluent_kafka's ClusterMetadata is untyped
