@@ -11,6 +11,7 @@ import dagster as dg
 
 from orchestration.groups import Groups, KafkaGroups
 from orchestration.log import KafkaLog, Log
+from orchestration.readers import DirectoryReaders, Readers
 from orchestration.spools import DirectorySpools, Spools
 from orchestration.steps.completeness import Proven
 from recount.discovery import open_directory
@@ -121,6 +122,10 @@ class Workplace:
     @cached_property
     def groups(self) -> Groups:
         return KafkaGroups(self.settings)
+
+    @cached_property
+    def readers(self) -> Readers:
+        return DirectoryReaders(open_directory(self.settings))
 
     @cached_property
     def proven(self) -> Proven:

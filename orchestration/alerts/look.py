@@ -31,23 +31,39 @@ STORED: Final = (
 )
 
 
+class Growth(msgspec.Struct, kw_only=True):
+    """A number that should not grow: by how much it did lately, since when and until when (ms UTC)."""
+
+    fresh: int = 0
+    since_ms: int = 0
+    newest_ms: int = 0
+
+    def note(self, fresh: int, now_ms: int, settle_ms: int) -> None:
+        """It goes on for the settling time after the newest."""
+        if fresh > 0:
+            self.fresh += fresh
+            self.since_ms, self.newest_ms = self.since_ms or now_ms, now_ms
+        elif now_ms - self.newest_ms > settle_ms:
+            self.fresh = self.since_ms = 0
+
+
 class Watch(msgspec.Struct, kw_only=True):
     """What the next look has to know of this one, all moments in ms UTC.
 
-    `hours`: see `steps.reconcile`; `gaps` and `away`: first seen, by name; `letters`: dead letters known, of
-    which `fresh_letters` came since `letters_ms` (0: none came lately) and the newest at `letter_ms`;
-    `spools_ms`: since when numbers of spools are missing (0: none is).
+    `hours`: see `steps.reconcile`; `gaps` and `away`: first seen, by name; `letters`: dead letters known;
+    `spools_ms`: since when numbers of spools are missing (0: none is); `denied`: what DAX has denied, by
+    dashboard.
     """
 
     hours: State = msgspec.field(default_factory=State)
     gaps: dict[str, int] = {}
     away: dict[str, int] = {}
     letters: int = -1
-    fresh_letters: int = 0
-    letters_ms: int = 0
-    letter_ms: int = 0
+    new_letters: Growth = msgspec.field(default_factory=Growth)
     spools: SpoolWatch = msgspec.field(default_factory=SpoolWatch)
     spools_ms: int = 0
+    denied: dict[str, int] = {}
+    new_denied: Growth = msgspec.field(default_factory=Growth)
 
 
 @dataclass
@@ -69,6 +85,8 @@ def look_around(place: Workplace, watch: Watch, links: Links) -> Found:
             away[error.part] = str(error)
         else:
             found.checked.update(families)
+    found.problems += _denied(place, watch, links, now_ms)
+    found.checked.add(problems.DENIED)
     watch.away = {part: watch.away.get(part, now_ms) for part in away}
     found.checked.add(problems.AWAY)
     settle_ms = place.settings.alert_settle_s * 1000
@@ -100,18 +118,19 @@ def _topics(place: Workplace, watch: Watch, links: Links, now_ms: int) -> list[P
 
 
 def _dead_letters(place: Workplace, watch: Watch, links: Links, now_ms: int) -> list[Problem]:
-    """A problem while letters keep coming, and for the settling time after the last."""
     letters = place.groups.dead_letters()
     fresh = letters - watch.letters if watch.letters >= 0 else 0
-    watch.letters = letters
-    if fresh > 0:
-        watch.fresh_letters += fresh
-        watch.letters_ms, watch.letter_ms = watch.letters_ms or now_ms, now_ms
-    if now_ms - watch.letter_ms > place.settings.alert_settle_s * 1000:
-        watch.fresh_letters = watch.letters_ms = 0
-    if not watch.fresh_letters:
-        return []
-    return [problems.dead_letters(watch.fresh_letters, watch.letters_ms, links)]
+    watch.letters, new = letters, watch.new_letters
+    new.note(fresh, now_ms, place.settings.alert_settle_s * 1000)
+    return [problems.dead_letters(new.fresh, new.since_ms, links)] if new.fresh else []
+
+
+def _denied(place: Workplace, watch: Watch, links: Links, now_ms: int) -> list[Problem]:
+    denied = place.readers.denied()
+    fresh = sum(max(0, count - watch.denied.get(name, 0)) for name, count in denied.items())
+    watch.denied, new = denied, watch.new_denied
+    new.note(fresh, now_ms, place.settings.alert_settle_s * 1000)
+    return [problems.dax_denies(new.fresh, new.since_ms, links)] if new.fresh else []
 
 
 def _stored(place: Workplace, watch: Watch, links: Links, now_ms: int) -> list[Problem]:

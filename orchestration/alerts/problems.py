@@ -26,6 +26,7 @@ HOLE: Final = "hole"
 DEAD: Final = "dead_letters"
 RUN: Final = "run"
 AWAY: Final = "away"
+DENIED: Final = "dax_denies"
 SPOOL_GAP: Final = "spool_gap"
 
 
@@ -162,6 +163,20 @@ def dead_letters(count: int, since_ms: int, links: Links) -> Problem:
         todo="recount dead list shows them by reason, recount dead show ID how one fails; after a fix, "
         "recount dead retry brings them back.",
         link=links.asset("topics", "events_dead"),
+    )
+
+
+def dax_denies(count: int, since_ms: int, links: Links) -> Problem:
+    return Problem(
+        key=DENIED,
+        severity="warning",
+        since_ms=since_ms,
+        title="DAX denies segments that are published",
+        what=f"{count:,} items that an index names were not there for DAX, and were read from DynamoDB. "
+        "Readers see the right numbers, more slowly.",
+        todo="See what the dashboards log as dax_denies, and whether that node is the one of these tables. "
+        "python -m dax flush makes a node forget; on AWS reboot the node.",
+        link=links.asset("published_hours"),
     )
 
 

@@ -37,12 +37,23 @@ class FakeGroups:
         return self.letters
 
 
+@dataclass
+class FakeReaders:
+    """As a test sets them."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def denied(self) -> dict[str, int]:
+        return self.counts
+
+
 class Lookout:
     """Looks again and again; what it has to remember goes through the cursor each time."""
 
     def __init__(self, world: World) -> None:
         self.world, self.groups, self.watch = world, FakeGroups(), Watch()
-        world.place.__dict__["groups"] = self.groups
+        self.readers = FakeReaders()
+        world.place.__dict__.update(groups=self.groups, readers=self.readers)
 
     def look(self, wait_ms: int = 0) -> Found:
         self.world.clock.ms += wait_ms
@@ -165,10 +176,20 @@ def test_new_dead_letters(lookout: Lookout) -> None:
     assert lookout.problems(121_000) == {}
 
 
+def test_segments_that_dax_denies(lookout: Lookout) -> None:
+    lookout.readers.counts = {"one": 0}
+    assert lookout.problems() == {}
+    lookout.readers.counts = {"one": 2, "two": 1}
+    assert "3 items" in lookout.problems(1_000)["dax_denies"].what
+    lookout.readers.counts = {"two": 1}
+    assert "3 items" in lookout.problems(60_000)["dax_denies"].what, "it has not settled yet"
+    assert lookout.problems(61_000) == {}
+
+
 def test_what_does_not_answer_is_told_once_it_lasts(lookout: Lookout) -> None:
     lookout.groups.is_away = lookout.world.log.away = True
     first = lookout.look()
-    assert (first.problems, first.checked) == ([], {"away"})
+    assert (first.problems, first.checked) == ([], {"away", "dax_denies"})
     problems = lookout.problems(lookout.world.place.settings.alert_settle_s * 1000)
     assert set(problems) == {"away/kafka", "away/log"}
     assert "no answer" in problems["away/kafka"].what

@@ -12,7 +12,7 @@ import pytest
 from orchestration.alerts.sensor import alerts_sensor
 from orchestration.partitions import range_tags
 from tests.receiving import Received, http_receiver
-from tests.unit.orchestration.alerts.test_look import FakeGroups, lag
+from tests.unit.orchestration.alerts.test_look import FakeGroups, FakeReaders, lag
 from tests.unit.orchestration.world import World, hour
 
 
@@ -43,7 +43,7 @@ class Daemon:
         )
         self.place = replace(world.place, settings=settings)
         self.groups = FakeGroups()
-        self.place.__dict__["groups"] = self.groups
+        self.place.__dict__.update(groups=self.groups, readers=FakeReaders())
         self.world, self.instance, self.cursor = world, instance, ""
 
     def tick(self, wait_ms: int = 30_000) -> str:
