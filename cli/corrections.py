@@ -32,6 +32,7 @@ from recount.store.candidates import Candidates
 from recount.store.catalog import Catalog
 from recount.store.manifests import Manifests, Publication
 from recount.store.reprocessings import Reprocessing, Reprocessings
+from recount.store.rulebook import Rulebook
 from recount.store.segments import SegmentStore
 
 PUBLISH_JOB: Final = "publish_reprocessing"
@@ -48,6 +49,7 @@ class Stores:
     segments: SegmentStore
     catalog: Catalog
     reprocessings: Reprocessings
+    rulebook: Rulebook
     site_slots: int
     top_values: int
     thresholds: tuple[Threshold, ...]
@@ -62,6 +64,7 @@ def open_stores(context: CliContext) -> Stores:
         segments=SegmentStore(tables.rollups, settings.site_slots),
         catalog=Catalog(tables.catalog),
         reprocessings=Reprocessings(tables.catalog),
+        rulebook=Rulebook(tables.catalog),
         site_slots=settings.site_slots,
         top_values=settings.top_values,
         thresholds=parse_thresholds(settings.diff_thresholds),
@@ -99,6 +102,7 @@ def corrections_of(stores: Stores) -> Corrections:
         stores.archive,
         stores.reprocessings,
         review_of(stores),
+        stores.rulebook,
     )
 
 
@@ -111,6 +115,7 @@ def rollbacks_of(stores: Stores) -> Rollbacks:
         stores.candidates,
         stores.segments,
         stores.reprocessings,
+        stores.rulebook,
         stores.site_slots,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -28,9 +28,11 @@ from recount.settings import Settings
 from recount.store.archive import Archive
 from recount.store.candidates import Candidates
 from recount.store.catalog import Catalog
+from recount.store.in_force import SitesInForce
 from recount.store.manifests import Manifests
 from recount.store.raw import RawStore
 from recount.store.reprocessings import Reprocessings
+from recount.store.rulebook import Rulebook
 from recount.store.segments import SegmentStore
 from recount.store.tables import Tables, open_tables
 
@@ -86,7 +88,14 @@ class Workplace:
     @cached_property
     def corrections(self) -> Corrections:
         return Corrections(
-            self.publisher, self.manifests, self.candidates, self.archive, self.reprocessings, self.review
+            self.publisher,
+            self.manifests,
+            self.candidates,
+            self.archive,
+            self.reprocessings,
+            self.review,
+            self.rulebook,
+            self.now_ms,
         )
 
     @cached_property
@@ -108,12 +117,21 @@ class Workplace:
             self.candidates,
             self.segments,
             self.reprocessings,
+            self.rulebook,
             self.settings.site_slots,
         )
 
     @cached_property
     def catalog(self) -> Catalog:
         return Catalog(self.tables.catalog)
+
+    @cached_property
+    def rulebook(self) -> Rulebook:
+        return Rulebook(self.tables.catalog)
+
+    def sites_in_force(self, instead: Mapping[str, int] | None = None) -> SitesInForce:
+        """The sites of now; `instead`: versions of rules that count every hour."""
+        return SitesInForce(self.catalog.sites(), self.rulebook, instead)
 
     @cached_property
     def reprocessings(self) -> Reprocessings:

@@ -28,6 +28,7 @@ from recount.store.catalog import Site
 from recount.store.manifests import Manifests, Publication
 from recount.store.provenance import Provenance, period_key
 from recount.store.reprocessings import HourDone, Reprocessing, Reprocessings
+from recount.store.rulebook import Rulebook
 from recount.store.segments import SegmentStore
 from recount.store.table import MemoryTable, Table
 
@@ -75,11 +76,14 @@ class Press:
             self.reprocessings,
             self.thresholds,
         )
+        self.rulebook = Rulebook(self.roots)
         self.corrections = Corrections(
-            self.publisher, self.manifests, self.candidates, self.archive, self.reprocessings, self.review
+            *(self.publisher, self.manifests, self.candidates, self.archive, self.reprocessings),
+            *(self.review, self.rulebook),
         )
         self.rollbacks = Rollbacks(
-            self.publisher, self.manifests, self.candidates, self.segments, self.reprocessings, self.slots
+            *(self.publisher, self.manifests, self.candidates, self.segments, self.reprocessings),
+            *(self.rulebook, self.slots),
         )
 
     def undo(self, publication: Publication) -> Publication | Reprocessing:

@@ -17,6 +17,7 @@ from recount.counting.fold import LOGIC_VERSION
 from recount.errors import Incomplete
 from recount.publishing.reprocessing import confirmed_of
 from recount.store.archive import DRAFT_NOTE, ArchiveInfo
+from recount.store.in_force import SitesInForce
 from recount.store.manifests import Entry, Root
 from recount.store.provenance import Provenance, period_key
 from recount.store.reprocessings import HourDone, Reprocessing
@@ -39,8 +40,9 @@ class Share:
         return self.place.reprocessings.hours(self.request.id)
 
     @cached_property
-    def rules(self) -> dict[str, int]:
-        return {site.id: site.rules_version for site in self.place.catalog.sites().values()}
+    def in_force(self) -> SitesInForce:
+        """The rules that its hours are counted by."""
+        return self.place.sites_in_force(self.request.rules)
 
     def entries(self, hours: Iterable[str]) -> dict[str, Entry]:
         """What was published of some hours, by hour."""
@@ -59,8 +61,8 @@ class Share:
         made = self.place.candidates.info("hour", done.hour, done.generation)
         if made is None:
             return False
-        sites = made.only or made.rules
-        return all(made.rules.get(site) == self.rules.get(site) for site in sites if site in made.rules)
+        sites = [site for site in made.only or made.rules if site in made.rules]
+        return all(made.rules[site] == self.in_force.version(site, done.hour) for site in sites)
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,7 @@ def fold_share(
         share.run_id,
         reason=share.request.reason,
         only=share.request.sites,
+        in_force=share.in_force,
         mark=lambda made: _marked(made, share.request, bases.get(made.period)),
         progress=record,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from orchestration.resources import Workplace
 from orchestration.steps.hours import with_followers
+from orchestration.steps.rollup_range import rollup_range
 from recount.publishing.publisher import HourCandidate
 from recount.store.manifests import Publication
 from recount.store.provenance import ArchiveSource, Provenance
@@ -47,11 +48,37 @@ def publish_range(
     found = with_followers(hours, newest, lambda candidate: candidate.run_id == run_id)
     superseded = _superseded(place, found)
     fresh = [candidate for candidate in found if candidate.period not in superseded]
+    fresh = _by_the_rules_in_force(place, fresh, run_id, reason)
     if not fresh:
         return None
     wanted = [HourCandidate(candidate.period, candidate.generation) for candidate in fresh]
     publication = place.publisher.publish(wanted, reason, run_id)
     return PublishedRange(publication, fresh, sorted(superseded), place.now_ms() - started_ms)
+
+
+def _by_the_rules_in_force(
+    place: Workplace, candidates: Sequence[Provenance], run_id: str, reason: str
+) -> list[Provenance]:
+    """The candidates, those again that were folded before the rules of their hour changed.
+
+    Rules change in a step of the publisher, and so is this: what is shown is counted by the rules of then.
+    """
+    in_force = place.sites_in_force()
+    entries = place.manifests.entries(place.manifests.current(), [made.key for made in candidates])
+
+    def is_outdated(made: Provenance) -> bool:
+        if made.key in entries and entries[made.key].confirmed == made.generation:
+            return False  # shown already
+        now = {site: in_force.version(site, made.period) for site in made.rules}
+        return any(now[site] not in (None, version) for site, version in made.rules.items())
+
+    sources = [made.archive for made in candidates if made.archive is not None and is_outdated(made)]
+    infos = [info for s in sources if (info := place.archive.info(s.hour, s.generation)) is not None]
+    if not infos:
+        return list(candidates)
+    again = rollup_range(place, infos, run_id, reason=reason, in_force=in_force)
+    replaced = {made.provenance.period: made.provenance for made in again}
+    return [replaced.get(made.period, made) for made in candidates]
 
 
 def _superseded(place: Workplace, candidates: Sequence[Provenance]) -> set[str]:

@@ -19,6 +19,7 @@ from recount.interpret.bots import HUMAN
 from recount.ledger import ACCEPTED, BOT, COUNTED, DUPLICATE, EXCLUDED, PENDING, QUARANTINED, Ledger
 from recount.parallel import in_order
 from recount.periods import HOUR_MS, hour_start_ms
+from recount.rules import EXCLUDED_PREFIX
 from recount.store.archive import Archive, ArchiveInfo
 from recount.store.catalog import Site
 from recount.store.objects import SiteRange
@@ -167,13 +168,14 @@ def ledger_of(info: ArchiveInfo, rollup: Rollup) -> Ledger:
     """What became of the accepted events of each site of an hour."""
     verdicts = rollup.rows.filter(pl.col("dimension") == VERDICT)
     human = _accepted(verdicts.filter(pl.col("value") == HUMAN))
+    excluded = _accepted(verdicts.filter(pl.col("value").str.starts_with(EXCLUDED_PREFIX)))
     every = _accepted(verdicts)
     return {
         site: {
             ACCEPTED: counts[ACCEPTED],
             COUNTED: human.get(site, 0),
-            BOT: every.get(site, 0) - human.get(site, 0),
-            EXCLUDED: 0,
+            BOT: every.get(site, 0) - human.get(site, 0) - excluded.get(site, 0),
+            EXCLUDED: excluded.get(site, 0),
             **{part: counts.get(part, 0) for part in (DUPLICATE, QUARANTINED, PENDING)},
         }
         for site, counts in sorted(info.ledger.items())

@@ -13,7 +13,7 @@ from typing import Final
 ACCEPTED: Final = "accepted"
 COUNTED: Final = "counted"
 BOT: Final = "bot"
-EXCLUDED: Final = "excluded"  # no exclusion rules yet
+EXCLUDED: Final = "excluded"  # by the rules of the site
 DUPLICATE: Final = "duplicate"
 QUARANTINED: Final = "quarantined"  # kept as dead letters, or as pieces of spools
 PENDING: Final = "pending"  # still in a spool when the cut was taken

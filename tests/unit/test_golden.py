@@ -7,7 +7,7 @@ tests.unit.test_golden` then writes the answer of the new version beside the old
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -20,11 +20,13 @@ from recount.counting.rebuild import day_rollup, month_rollup
 from recount.counting.visits import cut
 from recount.interpret import Interpreter
 from recount.periods import HOUR_MS, MINUTE_MS, day_of, month_of
-from recount.store.catalog import Goal, Site
+from recount.rules import BotRule, Exclusion, Goal, Rules, SourceRule
+from recount.store.catalog import Site
 from tests.sequences import FIREFOX, GOOGLEBOT, SAFARI, START, Row, event, frame
 
 GOLDEN: Final = Path(__file__).parent / "golden" / f"rollup-{LOGIC_VERSION}.jsonl"
 PERIODS: Final = GOLDEN.with_name(f"periods-{LOGIC_VERSION}.jsonl")  # the day and the month made of it
+RULED: Final = GOLDEN.with_name(f"rules-{LOGIC_VERSION}.jsonl")  # the same events under rules of every kind
 FOLD: Final = "src/recount/counting/fold.py"
 EVENTS: Final = 240
 SITES: Final = {
@@ -35,6 +37,27 @@ SITES: Final = {
     ),
     "mumbai": Site(id="mumbai", domain="mumbai.example", timezone="Asia/Kolkata"),
 }
+RULES: Final = Rules(
+    goals=SITES["demo"].goals,
+    exclusions=(
+        Exclusion(kind="page", pattern="/blog/b*"),
+        Exclusion(kind="hostname", pattern="www.*"),
+        Exclusion(kind="country", pattern="US"),
+        Exclusion(kind="referrer", pattern="a.example/p"),
+        Exclusion(kind="source", pattern="X (*"),
+        Exclusion(kind="network", pattern="business"),
+        Exclusion(kind="verdict", pattern="library"),
+    ),
+    bots=(
+        BotRule(counts_as="bot", by="user_agent", pattern="*iphone*"),
+        BotRule(counts_as="human", by="network", pattern="hosting"),
+        BotRule(counts_as="human", by="user_agent", pattern="*googlebot*"),
+    ),
+    sources=(
+        SourceRule(by="referrer", pattern="google.com", source="Search", channel="Organic Search"),
+        SourceRule(by="utm_source", pattern="news", source="Newsletter"),
+    ),
+)
 
 _URLS: Final = (
     *(
@@ -87,9 +110,13 @@ def golden_events() -> list[Row]:
     return rows
 
 
-def golden_rollup() -> Rollup:
+def golden_rollup(sites: Mapping[str, Site] = SITES) -> Rollup:
     done = cut(frame(golden_events()), None, START + 4 * HOUR_MS)
-    return fold(done.events, done.ends, SITES, Interpreter())
+    return fold(done.events, done.ends, sites, Interpreter())
+
+
+def ruled_rollup() -> Rollup:
+    return golden_rollup(SITES | {"demo": SITES["demo"].ruled(RULES, 2)})
 
 
 def golden_periods() -> list[Counted]:
@@ -117,7 +144,7 @@ def lines_of(rollup: Rollup) -> list[str]:
     return [json.dumps(row, ensure_ascii=False) for row in (*rows, *rollup.revenue.to_dicts())]
 
 
-@pytest.mark.parametrize("golden", [GOLDEN, PERIODS], ids=["hours", "days and months"])
+@pytest.mark.parametrize("golden", [GOLDEN, RULED, PERIODS], ids=["hours", "rules", "periods"])
 def test_results_change_only_with_the_logic_version(golden: Path) -> None:
     assert golden.exists(), f"no golden answer of version {LOGIC_VERSION}: python -m tests.unit.test_golden"
     found, wanted = answers()[golden], golden.read_text(encoding="utf-8").splitlines()
@@ -127,7 +154,7 @@ def test_results_change_only_with_the_logic_version(golden: Path) -> None:
 
 def test_versions_only_grow_and_answers_of_old_ones_are_kept() -> None:
     """An answer is never written anew under its version, so every version has one, from the first on."""
-    for kind in ("rollup", "periods"):
+    for kind in ("rollup", "rules", "periods"):
         known = {int(path.stem.partition("-")[2]) for path in GOLDEN.parent.glob(f"{kind}-*.jsonl")}
         assert known == set(range(1, LOGIC_VERSION + 1))
 
@@ -142,8 +169,19 @@ def test_the_golden_archive_has_something_of_everything() -> None:
     }
 
 
+def test_the_rules_have_all_something_to_do() -> None:
+    """A golden answer of rules that fit nothing would hold nobody to anything."""
+    verdicts = set(ruled_rollup().rows.filter(pl.col("dimension") == "verdict")["value"])
+    kinds = ("page", "country", "referrer", "verdict")
+    assert verdicts >= {"human", "own_list", *(f"excluded_{kind}" for kind in kinds)}
+
+
 def answers() -> dict[Path, list[str]]:
-    return {GOLDEN: lines_of(golden_rollup()), PERIODS: periods_of(golden_periods())}
+    return {
+        GOLDEN: lines_of(golden_rollup()),
+        RULED: lines_of(ruled_rollup()),
+        PERIODS: periods_of(golden_periods()),
+    }
 
 
 def _write() -> None:

@@ -10,12 +10,14 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from recount.counting import facts, grid, sketch
+from recount.counting import facts, grid, ruling, sketch
 from recount.counting.coding import ABSENT, Coded, Ints, code, numbered
 from recount.counting.grid import Grid
 from recount.counting.grouping import Amounts, Facts, Flags, pack
+from recount.counting.matching import rules_of
 from recount.counting.visits import ENTRY_SCHEMA
 from recount.interpret import Interpreter
+from recount.rules import Rules
 from recount.store.catalog import Site
 
 MICROS_SCALE: Final = 6
@@ -30,7 +32,8 @@ class Batch:
 
     slice_of: of each event; human, verdict, site, visits: of the rows of visits; person_of: the row among
     people of each row of visits (ABSENT: a bot); people, dimensions, series (places by the finer buckets):
-    of people.
+    of people. Events of human visits on pages that their site excludes are in `hidden` (None: there are
+    none), and neither in `visits`, `people` and `runs` nor in what is taken from the events.
     """
 
     events: pl.DataFrame
@@ -47,6 +50,7 @@ class Batch:
     dimensions: dict[str, Coded]
     runs: Runs
     exit_page: Coded
+    hidden: Hidden | None
 
     @cached_property
     def person_of(self) -> Ints:
@@ -68,7 +72,8 @@ class Batch:
         return _amounts(self.events.select(pl.col("revenue_amount", "revenue_currency").gather(rows)))
 
     def _of_people(self, chosen: pl.Series) -> Ints:
-        rows = np.flatnonzero(chosen.to_numpy())
+        seen = chosen.to_numpy() if self.hidden is None else chosen.to_numpy() & ~self.hidden.events
+        rows = np.flatnonzero(seen)
         return rows[self.human[self.slice_of[rows]]]
 
 
@@ -82,6 +87,17 @@ class Runs:
     slice: Ints
     page: Coded
     facts: Facts
+
+    def take(self, rows: Flags) -> Runs:
+        return Runs(self.start[rows], self.slice[rows], self.page.at(rows), self.facts.take(rows))
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """Events of excluded pages: the runs of them, and which of all events they are."""
+
+    runs: Runs
+    events: Flags
 
 
 @dataclass(frozen=True)
@@ -124,9 +140,16 @@ def batch_of(
     visits = _visit_facts(
         events, ends, slices, place, depth_of_slices(depth, slices.of_event[runs], slices.count)
     )
-    agents = facts.agents(frame, interpreter)
+    agents, rules = facts.agents(frame, interpreter), rules_of(site, sites)
+    if rules:
+        excluding = facts.excluding(frame, site, entry, sites, interpreter, rules)
+        agents = agents.ruled(frame["entry_network"], excluding, site, rules)
     human = agents.human
     people = facts.Agents(agents.ua.at(human), agents.known, agents.verdict)
+    seen, hidden = _runs(events, slices, runs, page, depth, place), None
+    if rules:
+        seen, hidden = _parted(seen, site, human, rules, events.height)
+        visits = visits if hidden is None else _without(visits, hidden.runs)
     return Batch(
         events=events,
         ends=ends,
@@ -140,11 +163,36 @@ def batch_of(
         people=visits.take(human),
         series=places.place(site.codes, at - at % series_ms)[human],
         dimensions=facts.visit_dimensions(
-            frame.filter(pl.Series(human)), site.at(human), entry.at(human), people, sites, interpreter
+            frame.filter(pl.Series(human)), site.at(human), entry.at(human), people, sites, interpreter, rules
         ),
-        runs=_runs(events, slices, runs, page, depth, place),
-        exit_page=urls.part(slice(len(runs) + frame.height, None)).page_if_any(),
+        runs=seen,
+        exit_page=ruling.without_hidden(
+            site.at(np.arange(slices.count, frame.height)),
+            urls.part(slice(len(runs) + frame.height, None)).page_if_any(),
+            rules,
+        ),
+        hidden=hidden,
     )
+
+
+def _parted(
+    runs: Runs, site: Coded, human: Flags, rules: Mapping[str, Rules], events: int
+) -> tuple[Runs, Hidden | None]:
+    """The runs on pages that are shown, and those of human visits on pages that are not."""
+    out = ruling.hidden(site.at(runs.slice), runs.page, rules) & human[runs.slice]
+    if not out.any():
+        return runs, None
+    of_event = np.repeat(out, np.diff(np.append(runs.start, events)))
+    return runs.take(~out), Hidden(runs.take(out), of_event)
+
+
+def _without(visits: Facts, hidden: Runs) -> Facts:
+    """The rows of visits without what was done on hidden pages. The visits themselves stay."""
+    numbers = {field.name: visits.metrics[field.name] for field in visits.metrics.fields}
+    for field in hidden.facts.metrics.fields:
+        there = np.bincount(hidden.slice, hidden.facts.metrics[field.name], minlength=len(visits.place))
+        numbers[field.name] = numbers[field.name] - there.astype(np.int64)
+    return Facts(visits.place, visits.visitor, visits.counts, pack(**numbers))
 
 
 def _in_order(frame: pl.DataFrame, moment: str) -> pl.DataFrame:

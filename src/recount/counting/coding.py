@@ -89,7 +89,12 @@ def ranks(numbers: NDArray[np.uint64] | Ints) -> Ints:
 
 def whole(rows: int) -> Coded:
     """The value of a dimension that has only one."""
-    return Coded(np.zeros(rows, dtype=np.int64), pl.Series([""]))
+    return named("", rows)
+
+
+def named(value: str, rows: int) -> Coded:
+    """Rows that all have one value."""
+    return Coded(np.zeros(rows, dtype=np.int64), pl.Series([value]))
 
 
 def pairs(first: Ints, second: Ints, seconds: int) -> tuple[Ints, Ints]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -11,9 +11,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from recount.counting import ruling
 from recount.counting.coding import ABSENT, Coded, code, pairs
+from recount.counting.matching import reclassified
 from recount.interpret import Interpreter, bots, languages, pages, screens, sources
 from recount.interpret.values import UNKNOWN
+from recount.rules import ExclusionKind, Rules
 from recount.store.catalog import Site
 
 _OF_UA: Final = ("device", "browser", "browser_version", "os", "os_version")
@@ -65,6 +68,13 @@ class Agents:
     def human(self) -> Flags:
         return np.asarray((self.verdict.values == bots.HUMAN).to_numpy()[self.verdict.codes])
 
+    def ruled(
+        self, network: pl.Series, excluding: ruling.FactOf, site: Coded, rules: Mapping[str, Rules]
+    ) -> Agents:
+        """With the verdicts by the rules of each site."""
+        verdict = ruling.verdicts(self.verdict, self.ua, network, excluding, site, rules)
+        return Agents(self.ua, self.known, verdict)
+
 
 def agents(visits: pl.DataFrame, interpreter: Interpreter) -> Agents:
     """Of visits with the columns `entry_ua` and `entry_network`."""
@@ -84,18 +94,46 @@ def visit_dimensions(
     agents: Agents,
     sites: Mapping[str, Site],
     interpreter: Interpreter,
+    rules: Mapping[str, Rules],
 ) -> dict[str, Coded]:
     """Every visit-scoped dimension but the verdict; rows of `visits` (ENTRY_SCHEMA) go with those of the
-    rest."""
+    rest. `rules`: those that the fold has to look at, by site."""
     return {
-        "entry_page": entry.page,
+        "entry_page": ruling.without_hidden(site, entry.page, rules),
         "hostname": entry.url.shown_as(entry.hostname),
-        **_of_source(visits["entry_referrer"], site, entry, sites, interpreter),
+        **of_source(visits["entry_referrer"], site, entry, sites, interpreter, rules),
         **{name: agents.ua.shown_as(agents.known[name]) for name in _OF_UA},
         **{name: _as_it_is(visits[f"entry_{name}"]) for name in ("country", "region")},
         "language": _language(visits["entry_lang"]),
         "screen": _screen(visits["entry_screen"]),
     }
+
+
+def excluding(
+    visits: pl.DataFrame,
+    site: Coded,
+    entry: Urls,
+    sites: Mapping[str, Site],
+    interpreter: Interpreter,
+    rules: Mapping[str, Rules],
+) -> ruling.FactOf:
+    """The facts that exclusions look at, of visits as above."""
+
+    def sourced(rows: Flags) -> dict[str, Coded]:
+        referrers = visits["entry_referrer"].filter(pl.Series(rows))
+        return of_source(referrers, site.at(rows), entry.at(rows), sites, interpreter, rules)
+
+    def stated(name: str, rows: Flags) -> Coded:
+        return code(visits[name].filter(pl.Series(rows)))
+
+    facts: dict[ExclusionKind, Callable[[Flags], Coded]] = {
+        "hostname": lambda rows: Coded(entry.url.codes[rows], entry.hostname),
+        "country": lambda rows: stated("entry_country", rows),
+        "network": lambda rows: stated("entry_network", rows),
+        "referrer": lambda rows: sourced(rows)["referrer"],
+        "source": lambda rows: sourced(rows)["source"],
+    }
+    return facts
 
 
 def _as_it_is(facts: pl.Series) -> Coded:
@@ -113,8 +151,13 @@ def _screen(facts: pl.Series) -> Coded:
     return coded.shown_as(screens.interpret(coded.values)["screen_class"])
 
 
-def _of_source(
-    referrers: pl.Series, site: Coded, entry: Urls, catalog: Mapping[str, Site], interpreter: Interpreter
+def of_source(
+    referrers: pl.Series,
+    site: Coded,
+    entry: Urls,
+    catalog: Mapping[str, Site],
+    interpreter: Interpreter,
+    rules: Mapping[str, Rules],
 ) -> dict[str, Coded]:
     """The source depends on what the link says of itself and on the referrer, unless that is the site itself.
 
@@ -133,7 +176,8 @@ def _of_source(
         }
     )
     answers = interpreter.sources(asked)
-    return {name: Coded(places, answers[name]).shown_as(answers[name]) for name in sources.DIMENSIONS}
+    found = {name: Coded(places, answers[name]).shown_as(answers[name]) for name in sources.DIMENSIONS}
+    return reclassified(found, site, rules) if rules else found
 
 
 def _queries(url: Coded) -> Coded:

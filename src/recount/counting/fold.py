@@ -6,7 +6,8 @@ visitors, and one sort of (key, row) brings each group together with its visitor
 Rules of counting. A visit counts from its first pageview or custom event on; engagement alone (a tab looked
 at again after 30 minutes) is no visitor and no visit, and only adds its time and depth. A bounce is an ended
 visit of at most one pageview and no custom event. Visits whose verdict is not `human` count in dimension
-`verdict` only.
+`verdict` only: bots, and what the rules of a site exclude. What is done on an excluded page counts there too,
+as `excluded_page`; the visit in which it was done stays a visit.
 """
 
 from __future__ import annotations

@@ -9,9 +9,10 @@ import numpy as np
 import polars as pl
 
 from recount.counting.batch import Batch
-from recount.counting.coding import Coded, Ints, code, expanded, pairs, whole
+from recount.counting.coding import Coded, Ints, code, expanded, named, pairs, whole
 from recount.counting.grouping import Facts, pack
 from recount.counting.rollup import PROP_PREFIX, SERIES, TOTAL, VERDICT
+from recount.counting.ruling import EXCLUDED_PAGE
 from recount.counting.tally import Tally
 from recount.interpret import goals, properties
 
@@ -28,6 +29,9 @@ def visits(batch: Batch, tally: Tally) -> None:
     tally.count(people, TOTAL, everyone)
     tally.count(people.moved(batch.series), SERIES, everyone)
     tally.count(batch.visits, VERDICT, batch.verdict)
+    if batch.hidden is not None:
+        left_out = batch.hidden.runs.facts
+        tally.count(left_out, VERDICT, named(EXCLUDED_PAGE, len(left_out.place)))
     for name, value in batch.dimensions.items():
         tally.count(people, name, value)
     if len(batch.earning):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from recount.errors import Conflict, Incomplete, InvalidInput
+from recount.periods import hour_of, hours_in
 from recount.publishing.publisher import HourCandidate, Publisher
 from recount.publishing.review import Review
 from recount.store.archive import Archive
@@ -14,6 +16,7 @@ from recount.store.candidates import Candidates
 from recount.store.manifests import Entry, Manifests, Publication
 from recount.store.provenance import Provenance, period_key
 from recount.store.reprocessings import HourDone, Reprocessing, Reprocessings
+from recount.store.rulebook import Rulebook, past_spans
 
 NAMED_MAX: Final = 10
 CAUSE: Final = "reprocessing/"
@@ -60,13 +63,16 @@ class Corrections:
     archive: Archive
     reprocessings: Reprocessings
     review: Review
+    rulebook: Rulebook
+    now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
 
     def publish(self, request_id: str, run_id: str = "") -> Publication:
-        """One move of the pointer. Doing it again finds it done.
+        """One move of the pointer; the rules that the candidates were counted by then come into force. Doing
+        it again finds it done, or goes on where it stopped.
 
         Raises BaseChanged naming each hour and what happened to it, NeedsApproval where totals move too far
-        to go unapproved, Incomplete where hours are not computed yet, InvalidInput for a reprocessing that is
-        discarded, published or empty.
+        to go unapproved, Incomplete where hours are not computed yet, Conflict where the rules are not the
+        draft any more, InvalidInput for a reprocessing that is discarded, published or empty.
         """
         request = self.reprocessings.get(request_id)
         if request.state == "published":
@@ -83,6 +89,10 @@ class Corrections:
         publication = self.publisher.publish(wanted, request.reason, run_id, cause=cause)
         if publication.cause != cause:  # a run before this one died after its move
             publication = self._move_of(cause, publication)
+        spans = past_spans(request.spans, until_now=request.until_now)
+        for site, version in request.rules.items():
+            how = f"publication {publication.id}"
+            self.rulebook.bring_into_force(site, version, spans, how=how, now_ms=self.now_ms())
         self.reprocessings.change(request, state="published", publication=publication.id)
         return publication
 
@@ -93,7 +103,9 @@ class Corrections:
                 f"reprocessing {request.id} has no candidate yet: recount reprocess resume {request.id}",
                 field="reprocessing",
             )
-        entries = self._entries([*done, *(request.hours if request.source != "rollback" else ())])
+        for site, version in request.rules.items():
+            self.rulebook.check(site, version)
+        entries = self._entries([*done, *self.asked(request)])
         missing = [hour for hour in entries if hour not in done]
         if missing:
             raise Incomplete(
@@ -103,6 +115,14 @@ class Corrections:
         changes = self.base_changes(done, entries)
         if changes:
             raise BaseChanged(request.id, changes)
+
+    def asked(self, request: Reprocessing) -> list[str]:
+        """The hours that a reprocessing has to have candidates of, if they are published."""
+        if request.source == "rollback":
+            return []
+        running = hour_of(self.now_ms())
+        later = hours_in((request.last, running)) if request.until_now and request.last < running else []
+        return sorted({*request.hours, *later})
 
     def base_changes(self, done: Mapping[str, HourDone], entries: Mapping[str, Entry]) -> list[BaseChange]:
         """The hours that show something else than they did when their candidates were computed."""

@@ -21,10 +21,12 @@ from recount.periods import hour_ranges
 from recount.publishing import history
 from recount.publishing.draft import Draft
 from recount.publishing.publisher import Publisher
+from recount.publishing.reprocessing import CAUSE as REPROCESSED
 from recount.store.candidates import Candidates
 from recount.store.manifests import Entry, Manifests, Moved, Publication
 from recount.store.provenance import Kind, Provenance
 from recount.store.reprocessings import HourDone, Reprocessing, Reprocessings, new_reprocessing_id
+from recount.store.rulebook import Rulebook
 from recount.store.segments import SegmentStore
 
 CAUSE: Final = "rollback/"
@@ -53,6 +55,7 @@ class Rollbacks:
     candidates: Candidates
     segments: SegmentStore
     reprocessings: Reprocessings
+    rulebook: Rulebook
     site_slots: int
 
     def plan(self, name: str) -> Plan:
@@ -74,13 +77,22 @@ class Rollbacks:
     ) -> Publication | Reprocessing:
         """The publication that undid it, or the reprocessing that is to be looked at and published.
 
-        Raises InvalidInput as `plan` does, and where the files of what was shown before are deleted.
+        Rules that came into force with the publication are withdrawn with it, but only by a move back. Raises
+        InvalidInput as `plan` does, and where the files of what was shown before are deleted.
         """
         plan = self.plan(name)
         self._check_files(plan.publication)
         if plan.is_pure:
+            for site, version in self.rules(plan.publication).items():
+                self.rulebook.withdraw(site, version, now_ms)
             return self._move_back(plan.publication, reason, run_id, now_ms)
         return self._candidate(plan, reason, by, run_id, now_ms)
+
+    def rules(self, publication: Publication) -> dict[str, int]:
+        """The versions of rules that came into force with a publication, by site."""
+        kind, _, name = publication.cause.partition("/")
+        request = self.reprocessings.find(name) if f"{kind}/" == REPROCESSED else None
+        return {} if request is None else request.rules
 
     def _check_files(self, publication: Publication) -> None:
         for key, moved in publication.moved.items():

@@ -13,7 +13,12 @@ from zoneinfo import ZoneInfo, available_timezones
 import msgspec
 
 from recount.errors import Conflict, InvalidInput
+from recount.rules import BotRule, Exclusion, Goal, Rules, SourceRule
+from recount.store.rule_versions import Version, Versions
 from recount.store.table import Table
+from recount.timeline import Timeline
+
+__all__ = ["Catalog", "Goal", "Identity", "Redaction", "Site", "token_allows", "token_digest", "validate"]
 
 Identity = Literal["daily_hash", "first_party"]
 DoNotTrack = Literal["respect", "ignore"]
@@ -34,17 +39,9 @@ class Redaction:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Goal:
-    """Reached by an event of a name, or by a pageview whose path matches a pattern (`*` any text)."""
-
-    name: str
-    event: str | None = None
-    page: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
 class Site:
-    """A site of the catalog; `rules_version` grows whenever something that the fold reads changes."""
+    """A site of the catalog. `hostnames`, `goals`, `exclusions`, `bots` and `sources` are its rules, in the
+    version that counts what comes now; `timeline` says which version counts which hours of the past."""
 
     id: str
     domain: str
@@ -59,8 +56,35 @@ class Site:
     only_own_hostnames: bool = False
     redaction: Redaction = field(default_factory=Redaction)
     goals: tuple[Goal, ...] = ()
+    exclusions: tuple[Exclusion, ...] = ()
+    bots: tuple[BotRule, ...] = ()
+    sources: tuple[SourceRule, ...] = ()
     rules_version: int = 1
+    newest_rules: int = 0  # the highest version that was ever in force, if that is another
+    timeline: Timeline = ()
     created_ms: int = 0
+
+    @property
+    def rules(self) -> Rules:
+        return Rules(
+            hostnames=self.hostnames,
+            goals=self.goals,
+            exclusions=self.exclusions,
+            bots=self.bots,
+            sources=self.sources,
+        )
+
+    def ruled(self, rules: Rules, version: int) -> Site:
+        """The site under other rules."""
+        return replace(
+            self,
+            hostnames=rules.hostnames,
+            goals=rules.goals,
+            exclusions=rules.exclusions,
+            bots=rules.bots,
+            sources=rules.sources,
+            rules_version=version,
+        )
 
     @property
     def own_hostnames(self) -> frozenset[str]:
@@ -89,6 +113,11 @@ def validate(site: Site) -> None:
     ZoneInfo(site.timezone)
 
 
+def version_of(site: Site) -> Version:
+    """The version of its rules that is in force, as the site itself says it."""
+    return Version(site=site.id, version=site.rules_version, rules=site.rules, made_ms=site.created_ms)
+
+
 class Catalog:
     """Reads and writes of the catalog; callers on a hot path keep their own copy of `sites()`."""
 
@@ -104,11 +133,34 @@ class Catalog:
             raise Conflict(f"site {site.id!r} exists already") from None
 
     def update(self, site: Site) -> None:
-        """Write a site anew; how far it was spread before is kept."""
+        """Write a site anew; how far it was spread before is kept.
+
+        Other rules than before get the next version, and count all of time when it is counted again.
+        """
         validate(site)
         before = self.get(site.id)
-        reach = max(site.reach, before.reach if before else 0)
-        self._table.put(_item(replace(site, widest_spread=reach)))
+        if before is not None:
+            site = replace(site, widest_spread=max(site.reach, before.reach))
+            site = site if site.rules == before.rules else self._next_version(before, site)
+        self._table.put(_item(site))
+
+    def _next_version(self, before: Site, site: Site) -> Site:
+        versions = Versions(self._table)
+        versions.keep(version_of(before))
+        newest = versions.newest(site.id)
+        number = max(before.rules_version, 0 if newest is None else newest.version) + 1
+        changed = replace(site, rules_version=number, newest_rules=number, timeline=())
+        versions.add(version_of(changed))
+        return changed
+
+    def swap(self, before: Site, after: Site) -> bool:
+        """Write a site if it is still as it was read; whether it was."""
+        validate(after)
+        try:
+            self._table.put(_item(after), if_equals={"site": _item(before)["site"]})
+        except Conflict:
+            return False
+        return True
 
     def get(self, site_id: str) -> Site | None:
         item = self._table.get((SITES, site_id), consistent=True)

@@ -42,7 +42,9 @@ class Reprocessing(msgspec.Struct, frozen=True, kw_only=True):
     `spans`: the hours asked for, as ranges with both ends included; hours that follow may be done too.
     `sites`: the only ones whose rows change; empty: all. `source`: folded from the archive that is published,
     archived again from raw events, or the rows shown before a publication (`undoes`). `publication` is set
-    once it is published.
+    once it is published. `rules`: versions of the rules of sites that count these hours instead of those in
+    force, and come into force with the publication; with `until_now` the hours published since belong to it
+    too.
     """
 
     id: str
@@ -52,6 +54,8 @@ class Reprocessing(msgspec.Struct, frozen=True, kw_only=True):
     requested_by: str
     requested_ms: int
     sites: list[str] = []
+    rules: dict[str, int] = {}
+    until_now: bool = False
     state: State = "open"
     publication: str = ""
     undoes: str = ""
