@@ -36,6 +36,9 @@ COMMANDS: Final[dict[str, Entry]] = {
     "publish": Entry("cli.corrections:publish", "Publish a reprocessing, in one step."),
     "history": Entry("cli.corrections:history", "List what was published, when and why."),
     "rollback": Entry("cli.corrections:rollback", "Undo a publication."),
+    "corrections": Entry(
+        "cli.correction_log:corrections", "List which numbers of a site were changed, and why."
+    ),
     "gc": Entry("cli.corrections:gc", "Delete generations that nothing names any more."),
     "impact": Entry("cli.impact:impact", "List what rests on a version of the logic, a run, or rules."),
     "query": Entry("cli.query:query", "Ask for numbers on the command line."),

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from typing import Final
 
 from recount.errors import InvalidInput
-from recount.periods import HOUR_MS, day_of, day_span_ms
+from recount.periods import HOUR_MS, day_of, day_span_ms, days_in_words
 from recount.querying.query import DAYS_MAX, HOURLY_DAYS_MAX, Span
 
 DEFAULT: Final = "7d"
@@ -127,14 +127,8 @@ def parse(
 
 
 def words_of(span: Span) -> str:
-    """`17 – 20 May 2015`; years and months are named once where they are the same."""
-    first, last = date.fromisoformat(span.first), date.fromisoformat(span.last)
-    if first == last:
-        return f"{last.day} {last:%b %Y}"
-    if first.year != last.year:
-        return f"{first.day} {first:%b %Y} – {last.day} {last:%b %Y}"
-    start = f"{first.day}" if first.month == last.month else f"{first.day} {first:%b}"
-    return f"{start} – {last.day} {last:%b %Y}"
+    """`17 – 20 May 2015`."""
+    return days_in_words(span.first, span.last)
 
 
 def _named_dates(name: str, today: date, extent: Callable[[], date | None]) -> _Dates:

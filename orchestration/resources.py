@@ -19,6 +19,7 @@ from recount.kafka import producer
 from recount.publishing import thresholds
 from recount.publishing.collect import Collector
 from recount.publishing.differ import Differ
+from recount.publishing.logbook import Logbook
 from recount.publishing.publisher import Publisher
 from recount.publishing.reprocessing import Corrections
 from recount.publishing.review import Review
@@ -28,6 +29,7 @@ from recount.settings import Settings
 from recount.store.archive import Archive
 from recount.store.candidates import Candidates
 from recount.store.catalog import Catalog
+from recount.store.correction_log import CorrectionLog
 from recount.store.in_force import SitesInForce
 from recount.store.manifests import Manifests
 from recount.store.raw import RawStore
@@ -83,6 +85,19 @@ class Workplace:
             site_slots=self.settings.site_slots,
             top_values=self.settings.top_values,
             now_ms=self.now_ms,
+            after=self.logbook.catch_up,
+        )
+
+    @cached_property
+    def logbook(self) -> Logbook:
+        return Logbook(
+            self.manifests,
+            self.segments,
+            self.candidates,
+            CorrectionLog(self.tables.catalog),
+            self.catalog.sites,
+            self.settings.site_slots,
+            self.now_ms,
         )
 
     @cached_property

@@ -17,6 +17,7 @@ from recount.ids import new_id
 from recount.keys import site_slot
 from recount.periods import HOUR_MS, hour_ranges
 from recount.publishing.differ import Differ
+from recount.publishing.logbook import Logbook
 from recount.publishing.publisher import HourCandidate, Publisher
 from recount.publishing.reprocessing import Corrections, confirmed_of
 from recount.publishing.review import Review
@@ -25,6 +26,7 @@ from recount.publishing.thresholds import Threshold
 from recount.store.archive import Archive
 from recount.store.candidates import Candidates
 from recount.store.catalog import Site
+from recount.store.correction_log import CorrectionLog
 from recount.store.manifests import Manifests, Publication
 from recount.store.provenance import Provenance, period_key
 from recount.store.reprocessings import HourDone, Reprocessing, Reprocessings
@@ -59,6 +61,16 @@ class Press:
         self.candidates = Candidates(str(self.folder))
         self.segments = SegmentStore(self.rollups, self.slots)
         self.manifests = Manifests(self.roots)
+        self.log = CorrectionLog(self.roots)
+        self.logbook = Logbook(
+            self.manifests,
+            self.segments,
+            self.candidates,
+            self.log,
+            lambda: self.sites,
+            self.slots,
+            lambda: self.clock_ms,
+        )
         self.publisher = Publisher(
             self.candidates,
             self.segments,
@@ -67,8 +79,8 @@ class Press:
             site_slots=self.slots,
             top_values=self.top_values,
             now_ms=lambda: self.clock_ms,
+            after=self.logbook.catch_up,
         )
-
         self.reprocessings = Reprocessings(self.roots)
         self.archive = Archive(str(self.folder))
         self.review = Review(

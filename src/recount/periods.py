@@ -100,6 +100,17 @@ def days_between(first: str, last: str) -> list[str]:
     return [(start + timedelta(days=n)).isoformat() for n in range((end - start).days + 1)]
 
 
+def days_in_words(first: str, last: str) -> str:
+    """`17 – 20 May 2015`; years and months are named once where they are the same."""
+    start, end = date.fromisoformat(first), date.fromisoformat(last)
+    if start == end:
+        return f"{end.day} {end:%b %Y}"
+    if start.year != end.year:
+        return f"{start.day} {start:%b %Y} – {end.day} {end:%b %Y}"
+    begin = f"{start.day}" if start.month == end.month else f"{start.day} {start:%b}"
+    return f"{begin} – {end.day} {end:%b %Y}"
+
+
 def _apart(hour: str, later: str) -> int:
     return (hour_start_ms(later) - hour_start_ms(hour)) // HOUR_MS
 

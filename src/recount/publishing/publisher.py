@@ -61,7 +61,9 @@ class Publisher:
         site_slots: int,
         top_values: int,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        after: Callable[[Publication], None] = lambda publication: None,
     ) -> None:
+        """`after` is told what is shown now, after each move and where there was nothing to move."""
         self._candidates = candidates
         self._segments = segments
         self._manifests = manifests
@@ -69,6 +71,7 @@ class Publisher:
         self._slots = site_slots
         self._top_values = top_values
         self._now_ms = now_ms
+        self._after = after
 
     def publish(
         self, hours: Sequence[HourCandidate], reason: str, run_id: str = "", *, cause: str = ""
@@ -108,6 +111,11 @@ class Publisher:
 
         Where there is nothing to fill in, the current publication is returned.
         """
+        publication = self._moved(fill, reason, run_id, cause)
+        self._after(publication)
+        return publication
+
+    def _moved(self, fill: Callable[[Draft], bool], reason: str, run_id: str, cause: str) -> Publication:
         for attempt in range(1, ATTEMPTS_MAX + 1):
             draft = Draft(self._manifests, self._segments)
             if not fill(draft) and draft.base is not None:
