@@ -12,6 +12,7 @@ import structlog
 
 from dashboard_svc.app import create_app
 from dashboard_svc.bridge import Bridge
+from dashboard_svc.corrected import Corrected, KeptLog
 from dashboard_svc.live import LiveHttp
 from dashboard_svc.server import Front, serve
 from dashboard_svc.services import Services
@@ -26,6 +27,7 @@ from recount.settings import Settings
 from recount.stopping import Stopping
 from recount.store.candidates import Candidates
 from recount.store.catalog import Catalog
+from recount.store.correction_log import CorrectionLog
 from recount.store.dax import reads_of
 from recount.store.manifests import Manifests
 from recount.store.segments import SegmentStore
@@ -64,6 +66,7 @@ def wire(
     """What the views work with in a deployment; `through` reads segments."""
     manifests = Manifests(tables.manifests)
     segments = SegmentStore(tables.rollups, settings.site_slots, through=through)
+    corrections = KeptLog(CorrectionLog(tables.catalog))
     answerer = Answerer(
         manifests,
         segments,
@@ -72,7 +75,8 @@ def wire(
     )
     return Services(
         sites=Sites(Catalog(tables.catalog)),
-        answerer=answerer,
+        answerer=Corrected(answerer, corrections),
+        corrections=corrections,
         explainer=Explainer(
             manifests,
             segments,

@@ -10,10 +10,10 @@ from flask import Blueprint, Response, request
 from werkzeug.datastructures import MultiDict
 
 from dashboard_svc import caching
+from dashboard_svc.corrected import CorrectedAnswers, notes
 from dashboard_svc.services import Services
 from recount.errors import InvalidInput
 from recount.metrics import QUERY_SECONDS
-from recount.querying.answers import Answers
 from recount.querying.measures import Row
 from recount.querying.parse import parse
 from recount.querying.query import Query
@@ -31,11 +31,11 @@ VERSION: Final = "Recount-Version"
 def blueprint(services: Services) -> Blueprint:
     api = Blueprint("api", __name__)
 
-    def answered(site: Site, queries: list[Query]) -> Answers:
+    def answered(site: Site, queries: list[Query]) -> CorrectedAnswers:
         with services.metrics.histogram(QUERY_SECONDS).labels("api").time():
             return services.answerer.answer_many(site, queries)
 
-    def explained(bodies: list[Any], site: Site, answers: Answers) -> dict[str, Any]:
+    def explained(bodies: list[Any], site: Site, answers: CorrectedAnswers) -> dict[str, Any]:
         if not any(body.get("explain") for body in bodies):
             return {}
         return {"explain": services.explainer.explain(site, answers.used)}
@@ -102,15 +102,15 @@ def _parameters(args: MultiDict[str, str]) -> dict[str, Any]:
     return body
 
 
-def _answer(answers: Answers, rows: list[Row]) -> dict[str, Any]:
+def _answer(answers: CorrectedAnswers, rows: list[Row]) -> dict[str, Any]:
     return {"rows": rows} | _fresh(answers)
 
 
-def _fresh(answers: Answers) -> dict[str, Any]:
+def _fresh(answers: CorrectedAnswers) -> dict[str, Any]:
     return {
         "published_until": _moment(answers.published_until_ms),
         "live_as_of": _moment(answers.live_as_of_ms),
-        "notes": list(answers.notes),
+        "notes": [*answers.notes, *notes(answers.corrections)],
     }
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from flask import Flask, Response, request, send_from_directory
 
-from dashboard_svc import api, caching, health, pages, problems, security
+from dashboard_svc import api, caching, corrections_api, health, pages, problems, security
 from dashboard_svc.services import Services
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -24,6 +24,7 @@ def create_app(services: Services) -> Flask:
     app.jinja_env.globals["asset"] = lambda name: f"/static/{version}/{name}"
     app.register_blueprint(health.blueprint(services))
     app.register_blueprint(api.blueprint(services))
+    app.register_blueprint(corrections_api.blueprint(services))
     app.add_url_rule("/static/<version>/<path:name>", ASSET, _asset)
     app.register_blueprint(pages.blueprint(services))
     problems.register(app)

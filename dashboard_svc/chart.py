@@ -38,6 +38,18 @@ class Chart:
     top: float
 
 
+@dataclass(frozen=True)
+class Stretch:
+    """Neighbouring points with the same key: first and last index, where it begins and how wide it is, in
+    percent of the width; half a step on both sides belongs to it."""
+
+    key: str
+    first: int
+    last: int
+    x: float
+    width: float
+
+
 def draw(values: Sequence[Value], previous: Sequence[Value], settled: int, top: float) -> Chart:
     """`settled` points are final, to the others the line is dashed. `top` is the end of the axis."""
     count = max(len(values), len(previous))
@@ -80,6 +92,25 @@ def spaced(labels: Sequence[str], most: int = LABELS_MAX) -> list[Tick]:
     """At most `most` of the labels, evenly spaced, each where its point lies."""
     step = max(1, math.ceil(len(labels) / most))
     return [Tick(_x(i, len(labels)) / 10, labels[i]) for i in range(0, len(labels), step)]
+
+
+def stretches(keys: Sequence[str]) -> list[Stretch]:
+    """The runs of points with the same key; those without one ("") are left out."""
+    found: list[Stretch] = []
+    first = 0
+    for index, key in enumerate(keys):
+        if index + 1 < len(keys) and keys[index + 1] == key:
+            continue
+        if key:
+            start, end = _edge(first, len(keys)), _edge(index + 1, len(keys))
+            found.append(Stretch(key, first, index, round(start, 2), round(end - start, 2)))
+        first = index + 1
+    return found
+
+
+def _edge(index: int, count: int) -> float:
+    """The border between a point and the one before it, in percent of the width."""
+    return min(100.0, max(0.0, (index - 0.5) * 100 / (count - 1))) if count > 1 else 100.0 * index
 
 
 def _x(index: int, count: int) -> float:

@@ -9,7 +9,7 @@ import structlog
 from flask import Flask, Response, render_template, request
 from werkzeug.exceptions import HTTPException
 
-from dashboard_svc.pages import UnknownSite
+from dashboard_svc.asking import UnknownSite
 from recount.errors import InvalidInput, Unavailable
 
 RETRY_AFTER_S = "5"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from dashboard_svc import timeline, words
+from dashboard_svc.corrected import CorrectedAnswers, notes
 from dashboard_svc.freshness import PUBLISHED, Freshness
 from dashboard_svc.lists import ROWS, PanelView, panel_view
 from dashboard_svc.panels import METRICS, PANELS, Kind, Metric
@@ -36,7 +37,8 @@ class Total:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything a page shows that is not live."""
+    """Everything a page shows that is not live. `corrected`: what was changed on purpose in the range; late
+    events are told among the `notes`."""
 
     range: Range
     totals: list[Total]
@@ -44,7 +46,8 @@ class Report:
     panels: list[PanelView]
     origin: str
     tip: str
-    notes: tuple[str, ...]
+    notes: list[str]
+    corrected: list[str]
     is_empty: bool
     bots: str = ""
 
@@ -83,7 +86,13 @@ def questions(shown: Range) -> Questions:
 
 
 def build(
-    site: Site, shown: Range, asked: Questions, answers: Answers, *, args: Mapping[str, str], now_ms: int
+    site: Site,
+    shown: Range,
+    asked: Questions,
+    answers: CorrectedAnswers,
+    *,
+    args: Mapping[str, str],
+    now_ms: int,
 ) -> Report:
     """The page; `args` holds what was chosen: `metric`, and a dimension for each panel."""
     tables = asked.named(answers)
@@ -94,14 +103,18 @@ def build(
     metric = next((m for m in METRICS if m.name == args.get("metric")), METRICS[0])
     before = first(tables["totals before"]) if "totals before" in tables else None
     tip = fresh.sentence(of_total, end_ms)
+    corrections = [c for c in answers.corrections if c.touches(shown.span.first, shown.span.last)]
+    late = [c for c in corrections if c.kind == "late"]
+    series, series_before = tables["series"], tables.get("series before", [])
     return Report(
         range=shown,
         totals=[_total(m, total, before, tip, is_chosen=m is metric) for m in METRICS],
-        chart=timeline.view(site, shown, metric, tables["series"], tables.get("series before", []), fresh),
+        chart=timeline.view(site, shown, metric, series, series_before, fresh, corrections),
         panels=[panel_view(panel, tables, total, fresh, end_ms, args) for panel in PANELS],
         origin=fresh.origin(of_total, end_ms),
         tip=tip,
-        notes=answers.notes,
+        notes=[*answers.notes, *notes(late)],
+        corrected=notes([c for c in corrections if c.kind != "late"]),
         is_empty=not total.get("pageviews") and not any(tables[t.dimension] for p in PANELS for t in p.tabs),
         bots=_bots(tables["verdict"]),
     )

@@ -6,17 +6,19 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from dashboard_svc.corrected import CorrectedAnswers, Correcting
 from dashboard_svc.sites import Sites
 from recount.metrics import Metrics
-from recount.querying.answers import Answers, Stamp
+from recount.periods import day_of
+from recount.querying.answers import Stamp
 from recount.querying.query import Query
 from recount.store.catalog import Site
 
 
 class Answering(Protocol):
-    """Of `recount.querying.answers.Answerer`, what the views need."""
+    """Of `dashboard_svc.corrected.Corrected`, what the views need."""
 
-    def answer_many(self, site: Site, queries: Sequence[Query]) -> Answers: ...
+    def answer_many(self, site: Site, queries: Sequence[Query]) -> CorrectedAnswers: ...
 
     def stamp(self, site: Site, queries: Sequence[Query]) -> Stamp: ...
 
@@ -35,7 +37,12 @@ class Services:
 
     sites: Sites
     answerer: Answering
+    corrections: Correcting
     explainer: Explaining
     metrics: Metrics
     front_url: Callable[[], str]
     now_ms: Callable[[], int]
+
+    def today(self, site: Site) -> str:
+        """The site's local date."""
+        return day_of(self.now_ms(), site.timezone)

@@ -10,10 +10,12 @@ from zoneinfo import ZoneInfo
 
 from dashboard_svc import chart
 from dashboard_svc.chart import Value
+from dashboard_svc.corrected import notes
 from dashboard_svc.freshness import PUBLISHED, Freshness
 from dashboard_svc.panels import Kind, Metric
 from dashboard_svc.ranges import Range
-from recount.periods import HOUR_MS, day_span_ms
+from recount.corrections import Correction, moves
+from recount.periods import HOUR_MS, day_of, day_span_ms, days_in_words
 from recount.querying.measures import Row
 from recount.querying.query import Span
 from recount.store.catalog import Site
@@ -29,6 +31,18 @@ class Point:
     before_label: str
     before: str
     tip: str
+    corrected: str
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A stretch of the chart whose numbers were corrected; `id`: the newest publication that did."""
+
+    id: str
+    x: float
+    width: float
+    tip: str
+    is_late: bool
 
 
 @dataclass(frozen=True)
@@ -39,6 +53,7 @@ class ChartView:
     x_ticks: list[chart.Tick]
     y_ticks: list[chart.Tick]
     has_previous: bool
+    marks: list[Mark]
 
 
 def view(
@@ -48,8 +63,10 @@ def view(
     rows: Sequence[Row],
     rows_before: Sequence[Row],
     fresh: Freshness,
+    corrections: Sequence[Correction] = (),
 ) -> ChartView:
-    """`rows` are the series of the range, `rows_before` that of the period before, if there is one."""
+    """`rows` are the series of the range, `rows_before` that of the period before, if there is one;
+    `corrections` (newest first) are marked where they changed the range."""
     buckets = _buckets(shown.span, shown.hourly, site.timezone)
     known = {row["at"]: row for row in rows}
     values = _values(known, buckets, metric, fresh.now_ms)
@@ -62,6 +79,7 @@ def view(
     ends = [*buckets[1:], shown.span.bounds_ms(site.timezone)[1]]
     drawing = chart.draw(values, before[: len(values)], _settled(known, buckets, ends, fresh.now_ms), top)
     words_at = partial(_bucket_words, hourly=shown.hourly, zone=site.timezone, long=True)
+    touched = [[c for c in corrections if c.overlaps(*bucket)] for bucket in zip(buckets, ends, strict=True)]
     points = [
         Point(
             label=words_at(at),
@@ -70,6 +88,7 @@ def view(
             before_label=words_at(earlier[i]) if i < len(before) else "",
             before=metric.exact(before[i]) if i < len(before) else "",
             tip=_point_tip(known.get(at), at, ends[i], fresh),
+            corrected=_corrected(touched[i], day_of(at, site.timezone), metric, hourly=shown.hourly),
         )
         for i, at in enumerate(buckets)
     ]
@@ -81,7 +100,35 @@ def view(
         x_ticks=chart.spaced([_bucket_words(at, hourly=is_day, zone=site.timezone) for at in buckets]),
         y_ticks=[chart.Tick(y, _axis_text(metric, value)) for y, value in chart.steps(top)],
         has_previous=bool(before),
+        marks=_marks(touched),
     )
+
+
+def _marks(touched: Sequence[Sequence[Correction]]) -> list[Mark]:
+    """A mark for each stretch that the same corrections changed."""
+    keys = [",".join(c.publication for c in found) for found in touched]
+    return [
+        Mark(
+            id=touched[stretch.first][0].publication,
+            x=stretch.x,
+            width=stretch.width,
+            tip=" ".join(notes(touched[stretch.first])),
+            is_late=all(c.kind == "late" for c in touched[stretch.first]),
+        )
+        for stretch in chart.stretches(keys)
+    ]
+
+
+def _corrected(found: Sequence[Correction], day: str, metric: Metric, *, hourly: bool) -> str:
+    """What is said at a point: when it was corrected, and how the metric of that day moved."""
+    if not found:
+        return ""
+    newest = found[0]
+    on = day_of(newest.at_ms, newest.zone)
+    pair = None if hourly else newest.days.get(day, {}).get(metric.name)
+    moved = f": {moves(metric.name, *pair)}" if pair else ""
+    more = f", and {len(found) - 1} time{'' if len(found) == 2 else 's'} before" if len(found) > 1 else ""
+    return f"Corrected on {days_in_words(on, on)}{moved}{more}"
 
 
 def _settled(known: Mapping[int, Row], buckets: Sequence[int], ends: Sequence[int], now_ms: int) -> int:

@@ -4,7 +4,7 @@ import { hush, tell } from "./tips.js";
 function points() {
   return [...document.querySelectorAll("#chart .values tbody tr")].map((row) => ({
     label: row.children[0].textContent,
-    value: row.children[1].textContent,
+    value: row.children[1].querySelector("span").textContent,
     before: row.children[2]?.textContent,
     beforeLabel: row.children[2]?.dataset.when,
     y: row.dataset.y === "" ? null : Number(row.dataset.y),

@@ -9,8 +9,10 @@ from typing import Any, Final
 
 import xxhash
 
+from dashboard_svc.corrected import Corrected
 from dashboard_svc.services import Services
 from dashboard_svc.sites import Sites
+from recount.corrections import Correction
 from recount.errors import Unavailable
 from recount.metrics import Metrics
 from recount.periods import HOUR_MS, day_span_ms
@@ -18,6 +20,7 @@ from recount.querying.answers import Answers, Stamp
 from recount.querying.measures import Row
 from recount.querying.query import Query
 from recount.store.catalog import Catalog, Site
+from recount.store.correction_log import CorrectionLog
 from recount.store.table import MemoryTable
 
 NOW_MS: Final = 1_795_442_400_000 - 26 * 60_000  # 2026-11-23 13:34 UTC, a Monday
@@ -157,13 +160,16 @@ class FakeExplainer:
         return {"periods": sorted(used), "hours": [], "hours_left_out": 0}
 
 
-def services(answerer: FakeAnswerer, *sites: Site) -> Services:
+def services(answerer: FakeAnswerer, *sites: Site, corrections: Sequence[Correction] = ()) -> Services:
     catalog = Catalog(MemoryTable())
     for site in sites or (Site(id="demo", domain="demo.example"),):
         catalog.add(site)
+    log = CorrectionLog(MemoryTable())
+    log.put(corrections)
     return Services(
         sites=Sites(catalog),
-        answerer=answerer,
+        answerer=Corrected(answerer, log),
+        corrections=log,
         explainer=FakeExplainer(),
         metrics=Metrics(),
         front_url=lambda: "http://127.0.0.1:8080",

@@ -58,3 +58,11 @@ def test_labels_are_few_and_lie_under_their_points() -> None:
     assert (ticks[0].at, ticks[0].text) == (0, "0")
     assert ticks[1].at == pytest.approx(4 * 100 / 29, abs=0.01)
     assert [tick.text for tick in chart.spaced(["a", "b"])] == ["a", "b"]
+
+
+def test_stretches_reach_half_a_step_beyond_their_points() -> None:
+    first, last = chart.stretches(["a", "", "b", "b", ""])
+    assert (first.key, first.first, first.last, first.x, first.width) == ("a", 0, 0, 0.0, 12.5)
+    assert (last.key, last.first, last.last, last.x, last.width) == ("b", 2, 3, 37.5, 50.0)
+    assert [(s.x, s.width) for s in chart.stretches(["a"])] == [(0.0, 100.0)]
+    assert chart.stretches(["", ""]) == []

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
 
 from dashboard_svc import lists, ranges, report
+from dashboard_svc.corrected import Corrected, CorrectedAnswers
 from dashboard_svc.freshness import Freshness
 from dashboard_svc.panels import BY_NAME, TABS
-from recount.querying.answers import Answers
+from recount.corrections import Correction
 from recount.store.catalog import Site
+from recount.store.correction_log import CorrectionLog
+from recount.store.table import MemoryTable
 from tests.unit.dashboard.fake import NOW_MS, FakeAnswerer
+from tests.unit.dashboard.some import COMPUTED, CORRECTIONS, LATE
 
 SITE = Site(id="demo", domain="demo.example")
 
 
-def made(query: str = "", answerer: FakeAnswerer | None = None, site: Site = SITE) -> report.Report:
+def made(
+    query: str = "",
+    answerer: FakeAnswerer | None = None,
+    site: Site = SITE,
+    corrections: Sequence[Correction] = (),
+) -> report.Report:
     """The page of a query string."""
     answerer = answerer or FakeAnswerer()
     args = dict(parse_qsl(query))
     shown = ranges.parse(args, zone=site.timezone, now_ms=NOW_MS)
     asked = report.questions(shown)
-    answers = answerer.answer_many(site, asked.queries)
+    log = CorrectionLog(MemoryTable())
+    log.put(corrections)
+    answers = Corrected(answerer, log).answer_many(site, asked.queries)
     return report.build(site, shown, asked, answers, args=args, now_ms=NOW_MS)
 
 
@@ -33,7 +45,9 @@ def with_tables(**tables: list[dict[str, Any]]) -> report.Report:
     shown = ranges.parse(args, zone="UTC", now_ms=NOW_MS)
     asked = report.questions(shown)
     found = [tables.get(name.replace(" ", "_"), []) for name in asked.names]
-    answers = Answers(tables=found, published_until_ms=NOW_MS, live_as_of_ms=None, notes=(), version="x")
+    answers = CorrectedAnswers(
+        tables=found, published_until_ms=NOW_MS, live_as_of_ms=None, notes=(), version="x"
+    )
     return report.build(SITE, shown, asked, answers, args=args, now_ms=NOW_MS)
 
 
@@ -186,3 +200,34 @@ def test_rows_lead_outside_only_to_the_web() -> None:
         fresh = Freshness("UTC", NOW_MS, NOW_MS, None)
         line = lists.lines(TABS[dimension], [row], {}, fresh, NOW_MS, SITE)[0]
         assert line.href == href
+
+
+def test_what_was_corrected_is_told_and_marked() -> None:
+    page = made(corrections=CORRECTIONS)
+    assert len(page.corrected) == 1
+    assert page.corrected[0].startswith("Numbers of 18 – 19 Nov 2026 were corrected on 22 Nov 2026")
+    assert [note for note in page.notes if "arrived late" in note] == [
+        "Numbers of 22 Nov 2026, 17:00 – 18:00 were corrected on 23 Nov 2026: visitors 1,204 → 1,205, "
+        "pageviews 4,010 → 4,013; 3 events arrived late."
+    ]
+    computed, late = page.chart.marks
+    assert (computed.id, computed.is_late) == (COMPUTED.publication, False)
+    assert (computed.x, computed.width) == (8.33, 33.33)  # the second and third of seven days
+    assert (late.id, late.is_late) == (LATE.publication, True)
+    said = [point.corrected for point in page.chart.points]
+    assert said[1] == "Corrected on 22 Nov 2026: 600 → 650"
+    assert [bool(text) for text in said] == [False, True, True, False, False, True, False]
+
+
+def test_hours_are_marked_where_they_were_corrected() -> None:
+    page = made("from=2026-11-22&to=2026-11-22", corrections=CORRECTIONS)
+    (mark,) = page.chart.marks
+    assert mark.id == LATE.publication
+    assert [i for i, point in enumerate(page.chart.points) if point.corrected] == [17]
+    assert page.corrected == []
+
+
+def test_ranges_without_corrections_say_nothing() -> None:
+    assert made().chart.marks == []
+    added = made("from=2026-10-01&to=2026-10-04", corrections=CORRECTIONS)
+    assert (added.chart.marks, added.corrected) == ([], [])
