@@ -95,6 +95,11 @@ class Follower:
         return frozenset(n for n, progress in list(self._progress.items()) if progress.caught_up)
 
     @property
+    def positions(self) -> dict[int, int]:
+        """The first offset of each whole partition that is not counted yet."""
+        return {n: progress.position for n, progress in list(self._progress.items()) if progress.caught_up}
+
+    @property
     def ready(self) -> bool:
         """Joined the group, and read what was in the topic then."""
         return self._assigned and all(p.caught_up for p in list(self._progress.values()))

@@ -92,6 +92,14 @@ class LiveState:
         name = pl.lit(site).alias("site")
         return merge([Rollup(r.rows.with_columns(name), r.revenue.with_columns(name)) for r in found])
 
+    def everything(self, dimensions: Collection[str], from_ms: int, until_ms: int) -> Rollup:
+        """The rows of every place in some dimensions, without revenue, of the buckets in [from, until)."""
+        inside = pl.col("dimension").is_in(list(dimensions)) & pl.col("at").is_between(
+            from_ms, until_ms, closed="left"
+        )
+        runs = [run.rollup for run in self._runs if run.first_at < until_ms and run.last_at >= from_ms]
+        return merge([Rollup(r.rows.filter(inside), r.revenue.clear()) for r in runs])
+
     def drop_partitions(self, partitions: Collection[int]) -> None:
         """Forget what partitions that were taken away have brought."""
         other = ~partition_of_place().is_in(list(partitions))

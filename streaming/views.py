@@ -5,16 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 import orjson
 
-from recount.counting.rollup import Rollup, merge
-from recount.periods import hour_start_ms
+from recount.counting.rollup import TOTAL, VERDICT, Rollup, merge
+from recount.periods import HOUR_MS, hour_start_ms
 from recount.store.catalog import Site
 from streaming.answers import Answer, Window, answer, by_hours, covered_hours, off_the_hour
+from streaming.hour_totals import HourTotals, totals
 from streaming.peers import Peers
 from streaming.places import partitions_of, places_of
 from streaming.sites import SitesCache
@@ -41,6 +42,9 @@ class Reading(Protocol):
 
     @property
     def as_of_ms(self) -> int: ...
+
+    @property
+    def positions(self) -> Mapping[int, int]: ...
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,16 @@ class Views:
         known = self._known(site, hour_start_ms(wanted[0]), asked, {"hours": ",".join(wanted)})
         rollup = by_hours(known.rollup, wanted, off_the_hour(site.timezone, hour_start_ms(wanted[0])))
         return Known(rollup, known.complete, known.as_of_ms, known.partitions)
+
+    def totals(self, hours: Collection[str]) -> HourTotals:
+        """What this instance alone counted of hours; those it has not seen from the start are left out."""
+        wanted = sorted(set(hours) & set(self.covered_hours))
+        as_of_ms, positions = self._reading.as_of_ms, dict(self._reading.positions)
+        starts = [hour_start_ms(hour) for hour in wanted] or [0]
+        known = self._state.everything((TOTAL, VERDICT), starts[0], starts[-1] + HOUR_MS)
+        # A partition that was taken away meanwhile may be missing from what was just read.
+        whole = {n: offset for n, offset in positions.items() if n in self._reading.whole}
+        return HourTotals(as_of_ms, wanted, whole, totals(known, wanted, whole))
 
     def _known(self, site: Site, from_ms: int, asked: Asked, query: dict[str, str]) -> Known:
         homes = partitions_of(site, self._partitions)

@@ -59,6 +59,13 @@ def create_app(views: Views, ready: Callable[[], bool], metrics: Metrics, *, min
             known = views.hours(site, _hours(), _asked())
         return _rollup(known, views.covered_hours)
 
+    @app.get("/v1/totals")
+    def hour_totals() -> Response:
+        """Every site's totals of whole hours, as this instance alone counted them."""
+        return _uncached(
+            Response(orjson.dumps(views.totals(_hours()).as_json()), mimetype="application/json")
+        )
+
     @app.get("/healthz")
     def healthz() -> Response:
         return Response("ok\n", mimetype="text/plain")

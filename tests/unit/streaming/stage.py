@@ -68,6 +68,11 @@ class Read:
     unread: frozenset[int] = frozenset()
     horizon_ms: int = TS - HOUR_MS
     as_of_ms: int = NOW
+    read_to: int = 100
+
+    @property
+    def positions(self) -> dict[int, int]:
+        return dict.fromkeys(self.whole, self.read_to)
 
     @property
     def whole(self) -> frozenset[int]:

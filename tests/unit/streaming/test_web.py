@@ -228,3 +228,31 @@ def test_events_from_before_a_narrower_spread_stay_in_the_answer(tmp_path: Path)
     stage.catalog["wide"] = narrowed
     assert partitions_of(narrowed, PARTITIONS) == partitions_of(SITES["wide"], PARTITIONS)
     assert visitors(stage.answer("wide")) == 9
+
+
+def test_totals_of_hours_are_told_for_every_site_and_partition(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    fill(stage)
+    stage.given(seen(41, 4, ua="Googlebot/2.1 (+http://www.google.com/bot.html)"), seen(-5, 5))
+    answer = stage.http.get(f"/v1/totals?hours={HOUR},2020-01-01T00").get_json()
+    assert (answer["as_of"], answer["hours"]) == (NOW, [HOUR])
+    assert answer["positions"] == {str(n): 100 for n in range(PARTITIONS)}
+    rows = [dict(zip(answer["columns"], row, strict=True)) for row in answer["rows"]]
+    (demo,) = [row for row in rows if row["site"] == "demo"]
+    assert demo == {
+        **{"hour": HOUR, "site": "demo", "partition": home(seen(1)), "visitors": 3, "visits": 3},
+        **{"pageviews": 3, "events": 1, "counted": 4, "set_aside": 1},
+    }
+    wide = [row for row in rows if row["site"] == "wide"]
+    assert len(wide) > 1
+    assert sum(row["visitors"] for row in wide) == 9
+
+
+def test_totals_leave_out_partitions_that_are_still_being_read(tmp_path: Path) -> None:
+    unread = home(seen(1))
+    stage = Stage(tmp_path, read=Read(unread=frozenset({unread})))
+    fill(stage)
+    answer = stage.http.get(f"/v1/totals?hours={HOUR}").get_json()
+    assert str(unread) not in answer["positions"]
+    assert not [row for row in answer["rows"] if row[2] == unread]
+    assert stage.http.get("/v1/totals").status_code == 400
