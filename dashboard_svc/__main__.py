@@ -30,6 +30,7 @@ from recount.store.catalog import Catalog
 from recount.store.correction_log import CorrectionLog
 from recount.store.dax import reads_of
 from recount.store.manifests import Manifests
+from recount.store.reconciliations import Reconciliations
 from recount.store.segments import SegmentStore
 from recount.store.table import Reads
 from recount.store.tables import Tables, open_tables
@@ -77,6 +78,7 @@ def wire(
         sites=Sites(Catalog(tables.catalog)),
         answerer=Corrected(answerer, corrections),
         corrections=corrections,
+        reconciliations=Reconciliations(tables.manifests, settings.site_slots),
         explainer=Explainer(
             manifests,
             segments,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response
 from werkzeug.wrappers import Response as AnyResponse
 
-from dashboard_svc import cards, corrections_page, list_page, site_page
+from dashboard_svc import agreement, cards, corrections_page, list_page, site_page
 from dashboard_svc.services import Services
 
 
@@ -23,6 +23,10 @@ def blueprint(services: Services) -> Blueprint:
     @pages.get("/<name>/corrections")
     def corrections(name: str) -> Response:
         return corrections_page.render(services, name)
+
+    @pages.get("/<name>/reconciliation")
+    def reconciliation(name: str) -> Response:
+        return agreement.render(services, name)
 
     @pages.get("/<name>/<dimension>")
     def full(name: str, dimension: str) -> AnyResponse:

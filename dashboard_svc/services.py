@@ -12,6 +12,7 @@ from recount.metrics import Metrics
 from recount.periods import day_of
 from recount.querying.answers import Stamp
 from recount.querying.query import Query
+from recount.reconciliation import Compared, HourCompared
 from recount.store.catalog import Site
 
 
@@ -23,6 +24,12 @@ class Answering(Protocol):
     def stamp(self, site: Site, queries: Sequence[Query]) -> Stamp: ...
 
     def extent(self, site: Site) -> tuple[str, str] | None: ...
+
+
+class Reconciling(Protocol):
+    """Of `recount.store.reconciliations.Reconciliations`, what the views need."""
+
+    def of_site(self, site: str, first: str, last: str) -> list[tuple[HourCompared, Compared | None]]: ...
 
 
 class Explaining(Protocol):
@@ -38,6 +45,7 @@ class Services:
     sites: Sites
     answerer: Answering
     corrections: Correcting
+    reconciliations: Reconciling
     explainer: Explaining
     metrics: Metrics
     front_url: Callable[[], str]

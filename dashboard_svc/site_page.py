@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Response, render_template, request
 
-from dashboard_svc import asking, ranges, report, words
+from dashboard_svc import agreement, asking, ranges, report, words
 from dashboard_svc.services import Services
 from recount.metrics import QUERY_SECONDS
 from recount.querying.query import Query
@@ -63,6 +63,8 @@ def _page(
         "as_of": words.moment(now_ms, site.timezone, now_ms),
         "previous_words": ranges.words_of(shown.previous) if shown.previous else "",
     }
+    if shown.is_running:
+        page["agreement"] = agreement.look(services, site, agreement.PANEL_HOURS)
     if made.is_empty:
         page |= _empty(services, site)
     return page

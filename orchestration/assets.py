@@ -19,6 +19,7 @@ from orchestration.resources import Workplace
 from orchestration.stage import REASON_TAG, is_candidate, reprocessing_of
 from orchestration.steps.archive_range import archive_range
 from orchestration.steps.candidate_range import Share, archive_share, fold_share, share_of
+from orchestration.steps.compare_live import compare_live
 from orchestration.steps.hours import made_by
 from orchestration.steps.publish_range import publish_range
 from orchestration.steps.rebuild_range import rebuild_range
@@ -41,9 +42,9 @@ class ArchiveConfig(dg.Config):
     open_hour: bool = False
 
 
-def _checks(asset: str, **descriptions: str) -> list[dg.AssetCheckSpec]:
+def _checks(asset: str, *, blocking: bool = True, **descriptions: str) -> list[dg.AssetCheckSpec]:
     return [
-        dg.AssetCheckSpec(name, asset=asset, blocking=True, description=text)
+        dg.AssetCheckSpec(name, asset=asset, blocking=blocking, description=text)
         for name, text in descriptions.items()
     ]
 
@@ -171,21 +172,30 @@ class Progress:
     freshness_policy=dg.FreshnessPolicy.time_window(
         fail_window=timedelta(minutes=75), warn_window=timedelta(minutes=67)
     ),
+    check_specs=_checks(
+        "published_hours",
+        blocking=False,
+        agrees_with_live="Live counted the same events, but for what the reasons on record explain.",
+    ),
 )
 def published_hours(
     context: dg.AssetExecutionContext, workplace: dg.ResourceParam[Workplace]
-) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg] # Dagster knows it only without an argument
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:  # type: ignore[type-arg] # Dagster knows it only without an argument
     """The candidates shown, together with the days and months they lie in: one move of the pointer."""
     if _leaves_as_is(context):
+        yield report.agrees_with_live([])  # Dagster wants to hear of every check
         return
     hours = list(context.partition_keys)
     found = publish_range(workplace, hours, context.run.run_id, reason=_reason(context))
+    compared = [] if found is None else compare_live(workplace, found.hours)
     if found is not None:
         changed = set(found.moved("hour"))
         rows = {made.period: report.published_hour(made, changed) for made in found.hours}
         report.per_hour(context, rows, hours)
         report.rebuilt(context, {"day": DAILY, "month": MONTHLY}, found)
-    yield dg.MaterializeResult(metadata=report.published_range(found))
+    yield dg.MaterializeResult(
+        metadata=report.published_range(found), check_results=[report.agrees_with_live(compared)]
+    )
 
 
 @dg.asset(

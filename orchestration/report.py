@@ -23,12 +23,14 @@ from recount.publishing.thresholds import Blocked
 from recount.store.archive import ArchiveInfo
 from recount.store.manifests import Publication
 from recount.store.provenance import Provenance
+from recount.store.reconciliations import HourSummary
 
 Metadata = dict[str, dg.MetadataValue]
 
 RECEIPTS_COMPLETE: Final = "receipts_complete"
 ITEMS_READABLE: Final = "items_match_receipts"
 LEDGER_BALANCES: Final = "ledger_balances"
+AGREES_WITH_LIVE: Final = "agrees_with_live"
 LEDGER_MAX_SITES: Final = 100
 NAMED_MAX: Final = 20  # of anything listed in a message
 DIFF_ROWS: Final = 50
@@ -242,6 +244,32 @@ def ledger_balances(found: Sequence[Candidate]) -> dg.AssetCheckResult:
         passed=not wrong,
         description="; ".join(map(str, wrong[:NAMED_MAX])) or "Every accepted event is accounted for.",
         metadata={"lines": sum(len(c.provenance.ledger) for c in found), "unbalanced": len(wrong)},
+    )
+
+
+def agrees_with_live(found: Sequence[HourSummary]) -> dg.AssetCheckResult:
+    """Warns of a difference that no reason explains; where live was away nothing could be compared."""
+    wrong = [hour for hour in found if hour.unexplained_events]
+    away = [hour.hour for hour in found if hour.state != "compared"]
+    lines = [
+        f"{hour.hour}: {hour.unexplained_events} events of {hour.unexplained_sites} sites "
+        f"({', '.join(f'{site} {count}' for site, count in hour.unexplained.items())})"
+        for hour in wrong[:NAMED_MAX]
+    ]
+    what = "Live and published agree, or the reasons on record explain why not."
+    if away:
+        what = f"Live was away or behind, so nothing is known of {_some(away)}."
+    return dg.AssetCheckResult(
+        check_name=AGREES_WITH_LIVE,
+        passed=not wrong,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"No reason explains: {'; '.join(lines)}." if wrong else what,
+        metadata={
+            "hours_compared": len(found) - len(away),
+            "hours_not_compared": len(away),
+            "sites": sum(hour.sites for hour in found),
+            "unexplained_events": sum(hour.unexplained_events for hour in found),
+        },
     )
 
 

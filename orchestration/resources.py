@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import dagster as dg
 
 from orchestration.groups import Groups, KafkaGroups
+from orchestration.live_totals import LiveHttp, LiveTotals, NoLive
 from orchestration.log import KafkaLog, Log
 from orchestration.readers import DirectoryReaders, Readers
 from orchestration.spools import DirectorySpools, Spools
@@ -33,6 +34,7 @@ from recount.store.correction_log import CorrectionLog
 from recount.store.in_force import SitesInForce
 from recount.store.manifests import Manifests
 from recount.store.raw import RawStore
+from recount.store.reconciliations import Reconciliations
 from recount.store.reprocessings import Reprocessings
 from recount.store.rulebook import Rulebook
 from recount.store.segments import SegmentStore
@@ -54,6 +56,7 @@ class Workplace:
     now_ms: Callable[[], int]
     sleep: Callable[[float], None]
     draft: str = ""
+    live: LiveTotals = field(default_factory=NoLive)
 
     @cached_property
     def raw(self) -> RawStore:
@@ -153,6 +156,10 @@ class Workplace:
         return Reprocessings(self.tables.catalog)
 
     @cached_property
+    def reconciliations(self) -> Reconciliations:
+        return Reconciliations(self.tables.manifests, self.settings.site_slots)
+
+    @cached_property
     def groups(self) -> Groups:
         return KafkaGroups(self.settings)
 
@@ -171,11 +178,13 @@ def open_workplace(settings: Settings) -> Workplace:
     def quarantine(letters: Sequence[DeadLetter]) -> None:
         send(producer(settings), letters)
 
+    directory = open_directory(settings)
     return Workplace(
         settings=settings,
         tables=open_tables(settings),
         log=KafkaLog(settings),
-        spools=DirectorySpools(open_directory(settings)),
+        spools=DirectorySpools(directory),
+        live=LiveHttp(directory),
         quarantine=quarantine,
         now_ms=lambda: time.time_ns() // 1_000_000,
         sleep=time.sleep,

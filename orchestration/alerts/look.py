@@ -18,16 +18,18 @@ from orchestration.steps.reconcile import State, Waiting, hour_end_ms, look
 from orchestration.steps.spool_gaps import SpoolWatch, watch_spools
 from recount.errors import Unavailable
 from recount.kafka import IMPORTS
-from recount.periods import FIRST_HOUR
+from recount.periods import FIRST_HOUR, hour_of
 from recount.settings import Settings
 from recount.store.provenance import period_key
 
 IMPORT_PATIENCE: Final = 10  # an import is bulk: its group may be so many times further behind
 CRITICAL_LATER: Final = 3  # times the first threshold
 HOLES_TOLD_MS: Final = 7 * 86_400_000
+DISAGREEMENTS_TOLD_MS: Final = 86_400_000
 STORED: Final = (
     *(problems.GAP, problems.HOLE, problems.UNPUBLISHED, problems.STALE),
     problems.SPOOL_GAP,
+    problems.DISAGREES,
 )
 
 
@@ -139,7 +141,15 @@ def _stored(place: Workplace, watch: Watch, links: Links, now_ms: int) -> list[P
         *_holes(place, links, now_ms),
         *_hours(place, watch, links, now_ms),
         *_spools(place, watch, links, now_ms),
+        *_disagreements(place, links, now_ms),
     ]
+
+
+def _disagreements(place: Workplace, links: Links, now_ms: int) -> list[Problem]:
+    """Hours published lately in which live and published differ for no known reason."""
+    hours = hour_of(now_ms - DISAGREEMENTS_TOLD_MS), hour_of(now_ms)
+    found = place.reconciliations.summaries(*hours)
+    return [problems.disagrees(hour, links) for hour in found if hour.unexplained_events]
 
 
 def _spools(place: Workplace, watch: Watch, links: Links, now_ms: int) -> list[Problem]:

@@ -12,6 +12,7 @@ import msgspec
 from orchestration.groups import GroupLag
 from orchestration.steps.completeness import Interval, in_words
 from recount.seqs import Range
+from recount.store.reconciliations import HourSummary
 
 Severity = Literal["warning", "critical"]
 Event = Literal["open", "over"]
@@ -28,6 +29,7 @@ RUN: Final = "run"
 AWAY: Final = "away"
 DENIED: Final = "dax_denies"
 SPOOL_GAP: Final = "spool_gap"
+DISAGREES: Final = "live_disagrees"
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,6 +152,23 @@ def spool_gap(lost: Mapping[str, Sequence[Range]], since_ms: int, links: Links) 
         todo="If a machine that collects is down or its shipper stands still, start it: its spool is shipped "
         "to its end. If the spool is gone, the events are lost; look for the cause at its disk and log.",
         link=links.asset("edge", "ingest"),
+    )
+
+
+def disagrees(found: HourSummary, links: Links) -> Problem:
+    sites = ", ".join(f"{site} ({count:,})" for site, count in [*found.unexplained.items()][:NAMED_MAX])
+    return Problem(
+        key=f"{DISAGREES}/{found.hour}",
+        severity="warning",
+        since_ms=found.at_ms,
+        title=f"live and published do not agree about {found.hour}",
+        what=f"When the hour was published, {found.unexplained_events:,} events of "
+        f"{found.unexplained_sites:,} sites differed from what live had counted, and neither late events, "
+        f"duplicates, bots nor imports explain it: {sites}.",
+        todo="Open /<site>/reconciliation of the dashboard for both sides. Published numbers passed the "
+        "ledger, so first look at the live service: its log, its lag, whether it lost a partition. If live "
+        "is right, compute the hour again from raw: recount reprocess --from-raw.",
+        link=links.asset("published_hours"),
     )
 
 

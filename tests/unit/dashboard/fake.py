@@ -19,8 +19,10 @@ from recount.periods import HOUR_MS, day_span_ms
 from recount.querying.answers import Answers, Stamp
 from recount.querying.measures import Row
 from recount.querying.query import Query
+from recount.reconciliation import HourCompared
 from recount.store.catalog import Catalog, Site
 from recount.store.correction_log import CorrectionLog
+from recount.store.reconciliations import Reconciliations
 from recount.store.table import MemoryTable
 
 NOW_MS: Final = 1_795_442_400_000 - 26 * 60_000  # 2026-11-23 13:34 UTC, a Monday
@@ -160,16 +162,25 @@ class FakeExplainer:
         return {"periods": sorted(used), "hours": [], "hours_left_out": 0}
 
 
-def services(answerer: FakeAnswerer, *sites: Site, corrections: Sequence[Correction] = ()) -> Services:
+def services(
+    answerer: FakeAnswerer,
+    *sites: Site,
+    corrections: Sequence[Correction] = (),
+    compared: Sequence[HourCompared] = (),
+) -> Services:
     catalog = Catalog(MemoryTable())
     for site in sites or (Site(id="demo", domain="demo.example"),):
         catalog.add(site)
     log = CorrectionLog(MemoryTable())
     log.put(corrections)
+    kept = Reconciliations(MemoryTable(), site_slots=4)
+    for hour in compared:
+        kept.put(hour)
     return Services(
         sites=Sites(catalog),
         answerer=Corrected(answerer, log),
         corrections=log,
+        reconciliations=kept,
         explainer=FakeExplainer(),
         metrics=Metrics(),
         front_url=lambda: "http://127.0.0.1:8080",

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from recount.corrections import Correction
 from recount.periods import HOUR_MS, hour_of, hour_start_ms, hours_between
+from recount.reconciliation import Compared, HourCompared, Side, State
 from tests.unit.dashboard.fake import NOW_MS
 
 
@@ -48,3 +49,21 @@ ADDED: Final = correction(
     moved={"visitors": (0, 100), "pageviews": (0, 1200)},
 )
 CORRECTIONS: Final = (LATE, COMPUTED, ADDED)
+
+
+def compared(hours_ago: int, live: Side, state: State = "compared", **given: Any) -> HourCompared:
+    """An hour of `demo` with 100 events of which 90 are pageviews, and 4 by bots."""
+    published = Side(visitors=40, visits=44, pageviews=90, events=10, counted=100, set_aside=4)
+    one = Compared(live, published, {"accepted": 110, "counted": 100, "bot": 4, "duplicate": 6})
+    hour = hour_of(NOW_MS - hours_ago * HOUR_MS)
+    return HourCompared(hour=hour, generation="g", at_ms=NOW_MS, state=state, sites={"demo": one}, **given)
+
+
+SAME: Final = Side(visitors=40, visits=44, pageviews=90, events=10, counted=100, set_aside=4)
+HOURS: Final = (
+    compared(1, SAME),
+    compared(2, Side(visitors=41, visits=45, pageviews=93, events=10, counted=103, set_aside=4)),
+    compared(3, Side(visitors=30, visits=44, pageviews=70, events=10, counted=80, set_aside=4)),
+    compared(4, Side(), "live_away"),
+    compared(5, Side(visitors=40, visits=44, pageviews=92, events=10, counted=102, set_aside=2), late_max=9),
+)

@@ -24,6 +24,7 @@ def test_a_range_is_one_run_with_metadata_for_each_hour(runner: Runner, world: W
         "receipts_complete": True,
         "items_match_receipts": True,
         "ledger_balances": True,
+        "agrees_with_live": True,
     }
     archived = materialized(result, "event_archive")
     assert sorted(archived) == [hour(0), hour(1), hour(2)], "open visits end in the hour that follows"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
 
 import polars as pl
 
+from orchestration.live_totals import Heard
 from orchestration.resources import Workplace
 from orchestration.spools import Lost, SpoolReport, Unshipped
 from orchestration.steps.archive_range import archive_range
@@ -77,6 +78,16 @@ class FakeSpools:
         return self.not_shipped
 
 
+@dataclass
+class FakeLive:
+    """Says what a test has it say; with several answers, each asking takes the next."""
+
+    answers: list[Heard] = field(default_factory=lambda: [Heard()])
+
+    def hours(self, hours: Collection[str]) -> Heard:
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+
 class World:
     """One site `demo`, one partition a topic."""
 
@@ -85,6 +96,7 @@ class World:
         self.log = MemoryLog(LIVE, BULK)
         self.spools = FakeSpools()
         self.dead: list[DeadLetter] = []
+        self.live = FakeLive()
         self.place = Workplace(
             settings=Settings(state=folder, **{"spool_wait_s": 2} | settings),
             tables=memory_tables(),
@@ -93,6 +105,7 @@ class World:
             quarantine=self.dead.extend,
             now_ms=self.clock.now_ms,
             sleep=self.clock.sleep,
+            live=self.live,
         )
         self.place.catalog.add(Site(id="demo", domain="demo.example"))
         self._seq = 0

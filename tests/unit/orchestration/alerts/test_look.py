@@ -12,7 +12,8 @@ from orchestration.alerts.problems import Links, Problem
 from orchestration.groups import GroupLag
 from orchestration.steps.completeness import Interval
 from recount.errors import Unavailable
-from recount.periods import HOUR_MS, MINUTE_MS
+from recount.periods import HOUR_MS, MINUTE_MS, hour_of
+from recount.reconciliation import Compared, HourCompared, Side
 from recount.settings import Settings
 from tests.unit.orchestration.world import BULK, LIVE, START, World, hour
 
@@ -206,3 +207,16 @@ def test_accepted_events_that_did_not_arrive(lookout: Lookout) -> None:
     assert "a 3 to 4" in problem.what
     world.deliver([world.event(n, seq=n, spool="a") for n in (3, 4)])
     assert "spool_gap" not in lookout.problems()
+
+
+def test_an_hour_that_live_counted_differently_is_told_for_a_day(lookout: Lookout, world: World) -> None:
+    now = hour_of(world.clock.ms)
+    both = {"demo": Compared(Side(counted=9), Side(counted=5)), "fine": Compared(Side(), Side())}
+    world.place.reconciliations.put(
+        HourCompared(hour=now, generation="g", at_ms=1, state="compared", sites=both)
+    )
+    problem = lookout.problems()[f"live_disagrees/{now}"]
+    assert (problem.severity, problem.since_ms) == ("warning", 1)
+    assert "4 events of 1 sites" in problem.what
+    assert "demo (4)" in problem.what
+    assert f"live_disagrees/{now}" not in lookout.problems(25 * HOUR_MS)
