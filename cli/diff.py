@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Final
 
 import click
-import polars as pl
 from rich.console import Console
 from rich.table import Table
 
@@ -14,7 +13,7 @@ from cli.context import CliContext, pass_context
 from cli.corrections import compared, open_stores, request_of, review_of
 from recount.errors import InvalidInput
 from recount.publishing.comparison import MICROS, REVENUE_PREFIX, Comparison
-from recount.publishing.summary import appeared_and_vanished, largest, totals, unchanged_share
+from recount.publishing.summary import appeared_and_vanished, largest, of_site, totals, unchanged_share
 
 SHOWN: Final = ("visitors", "visits", "pageviews", "events", "bounces")
 WRITERS: Final = {".csv", ".parquet"}
@@ -49,16 +48,6 @@ def diff(
         written = found.changes
         written.write_csv(file) if file.suffix == ".csv" else written.write_parquet(file)
         console.print(f"{written.height:,} changes written to {file}", highlight=False)
-
-
-def of_site(found: Comparison, site: str | None) -> Comparison:
-    """Raises InvalidInput where the site is not among those compared."""
-    if site is None:
-        return found
-    if site not in set(found.totals["site"]):
-        raise InvalidInput(f"no row of site {site!r} was computed again", field="site")
-    here = pl.col("site") == site
-    return Comparison(found.changes.filter(here), found.totals.filter(here), found.rows.filter(here))
 
 
 def _print(console: Console, found: Comparison, metric: str, limit: int) -> None:

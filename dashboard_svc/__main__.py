@@ -12,7 +12,9 @@ import structlog
 
 from dashboard_svc.app import create_app
 from dashboard_svc.bridge import Bridge
+from dashboard_svc.comparisons import Comparisons
 from dashboard_svc.corrected import Corrected, KeptLog
+from dashboard_svc.desk import Desk
 from dashboard_svc.live import LiveHttp
 from dashboard_svc.server import Front, serve
 from dashboard_svc.services import Services
@@ -21,6 +23,9 @@ from dashboard_svc.streams import Streams
 from recount import logs
 from recount.discovery import Directory, Instance, Presence, open_directory
 from recount.metrics import Metrics
+from recount.publishing import thresholds
+from recount.publishing.differ import Differ
+from recount.publishing.review import Review
 from recount.querying.answers import Answerer
 from recount.querying.explain import Explainer
 from recount.settings import Settings
@@ -31,6 +36,7 @@ from recount.store.correction_log import CorrectionLog
 from recount.store.dax import reads_of
 from recount.store.manifests import Manifests
 from recount.store.reconciliations import Reconciliations
+from recount.store.reprocessings import Reprocessings
 from recount.store.segments import SegmentStore
 from recount.store.table import Reads
 from recount.store.tables import Tables, open_tables
@@ -44,12 +50,13 @@ def main() -> None:
     directory = open_directory(settings)
     tables, metrics = open_tables(settings), Metrics()
     with reads_of(settings, tables.rollups, metrics) as through:
-        _serve(settings, directory, wire(settings, tables, directory, metrics, through))
+        services = wire(settings, tables, directory, metrics, through)
+        _serve(settings, directory, services, wire_desk(settings, tables))
 
 
-def _serve(settings: Settings, directory: Directory, services: Services) -> None:
+def _serve(settings: Settings, directory: Directory, services: Services, desk: Desk) -> None:
     front = Front(
-        Bridge(create_app(services)),
+        Bridge(create_app(services, desk)),
         Streams(directory, services.metrics),
         lambda name: services.sites.get(name) is not None,
         names=frozenset({settings.host, urlsplit(settings.public_url).hostname or settings.host}),
@@ -89,6 +96,27 @@ def wire(
         metrics=metrics,
         front_url=lambda: _front_url(settings, directory),
         now_ms=lambda: time.time_ns() // 1_000_000,
+    )
+
+
+def wire_desk(settings: Settings, tables: Tables) -> Desk:
+    """What operators look at in a deployment."""
+    manifests = Manifests(tables.manifests)
+    catalog, reprocessings = Catalog(tables.catalog), Reprocessings(tables.catalog)
+    segments = SegmentStore(tables.rollups, settings.site_slots)
+    candidates = Candidates(settings.archive_root)
+
+    def differ() -> Differ:
+        return Differ(manifests, segments, candidates, catalog.sites())
+
+    review = Review(differ, reprocessings, thresholds.parse(settings.diff_thresholds))
+    return Desk(
+        reprocessings=reprocessings,
+        manifests=manifests,
+        review=review,
+        comparisons=Comparisons(review, manifests),
+        log=CorrectionLog(tables.catalog),
+        run_url=lambda run: f"{settings.dagster_page}/runs/{run}",
     )
 
 

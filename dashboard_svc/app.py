@@ -8,7 +8,8 @@ from typing import Final
 
 from flask import Flask, Response, request, send_from_directory
 
-from dashboard_svc import api, caching, corrections_api, health, pages, problems, security
+from dashboard_svc import api, caching, corrections_api, health, operators, pages, problems, security
+from dashboard_svc.desk import Desk
 from dashboard_svc.services import Services
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -16,8 +17,9 @@ ASSET_KEPT_S: Final = 365 * 24 * 3600
 ASSET: Final = "asset"
 
 
-def create_app(services: Services) -> Flask:
-    """The whole application but the live streams, which do not pass through WSGI (see `server`)."""
+def create_app(services: Services, desk: Desk | None = None) -> Flask:
+    """The whole application but the live streams, which do not pass through WSGI (see `server`); with a desk
+    also the pages of operators."""
     app = Flask("dashboard_svc", static_folder=None)
     version = app.config["asset_version"] = asset_version()
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
@@ -26,6 +28,8 @@ def create_app(services: Services) -> Flask:
     app.register_blueprint(api.blueprint(services))
     app.register_blueprint(corrections_api.blueprint(services))
     app.add_url_rule("/static/<version>/<path:name>", ASSET, _asset)
+    if desk is not None:
+        app.register_blueprint(operators.blueprint(desk))
     app.register_blueprint(pages.blueprint(services))
     problems.register(app)
     app.logger.disabled = True  # what goes wrong is logged by `problems`, structured
@@ -43,7 +47,7 @@ def asset_version() -> str:
     digest = hashlib.blake2b(digest_size=6)
     for path in sorted(STATIC.iterdir()):
         digest.update(path.read_bytes())
-    for path in sorted((STATIC.parent / "templates").iterdir()):
+    for path in sorted((STATIC.parent / "templates").rglob("*.html")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -3,4 +3,4 @@
 from typing import Final
 
 LOOPBACK: Final = "127.0.0.1"  # where admin surfaces listen, whatever the host
-OPERATOR: Final = "operator"  # the user whom Traefik lets through to Dagster
+OPERATOR: Final = "operator"  # the user whom Traefik lets through to Dagster and to /operator

@@ -26,6 +26,7 @@ BUFFER_BYTES: Final = 32 * 1024  # holds both
 BODY_MAX_BYTES: Final = 256 * 1024  # of what is no event; the dashboard takes no more
 WHOLE_BODY_MAX_BYTES: Final = 16_000  # which HAProxy holds until it is complete
 BODY_HEADER: Final = "Recount-Body"
+OPERATOR_HEADER: Final = "Recount-Operator"  # who has passed with the operators' password
 RATE_WINDOW_S: Final = 10
 TOKEN_FACTOR: Final = 10  # how much more often a server with a token may ask
 RETRY_AFTER_S: Final = 5
@@ -48,6 +49,7 @@ CLAIMS: Final = (
     "X-Rewrite-URL",
     REQUEST_HEADER,
     BODY_HEADER,
+    OPERATOR_HEADER,
 )
 COLLECTING_PATHS: Final = ("/p.gif", "/recount.js", "/v1/events")
 # Answered by every service for its own operators; not through the front.
@@ -113,6 +115,7 @@ def traefik_routes(settings: Settings, operator_password: str) -> str:
         events_max_bytes=BODY_BATCH_MAX_BYTES,
         import_max_bytes=BODY_IMPORT_MAX_BYTES,
         operator=f"{OPERATOR}:{hashed(operator_password)}",
+        operator_header=OPERATOR_HEADER,
         dagster=f"http://{settings.host}:{settings.dagster_port}",
     )
 

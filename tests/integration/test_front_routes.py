@@ -94,7 +94,7 @@ def test_traefik_has_routes_of_ours_only(front: FrontDoor) -> None:
     }
     assert reachable == {
         *("collect@file", "collect-large@file", "import@file", "dagster@file"),
-        *("dashboard@file", "away@file", "ping@file"),
+        *("operator@file", "dashboard@file", "away@file", "ping@file"),
     }
     assert all(router["status"] == "enabled" for router in routers), routers
 
@@ -125,6 +125,29 @@ def test_dagster_is_for_operators(front: FrontDoor) -> None:
     assert front.http.get("/dagster/server_info").status_code == 401  # and nothing of it was kept
     asked = {"query": "{ version }"}
     assert front.http.post("/dagster/graphql", json=asked, auth=right).json()["data"]["version"]
+
+
+def test_pages_of_operators_are_for_operators(front: FrontDoor) -> None:
+    front.stack.need("dashboard")
+    right = ("operator", operator_password(front.settings.state))
+    for path in (
+        "/operator",
+        "/operator/",
+        "/%6fperator/",
+        "/x/../operator/",
+        "//operator/",
+        "/operator/reprocessings/x",
+    ):
+        for claim in ("", "Recount-Operator: operator\r\n"):
+            request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{claim}Connection: close\r\n\r\n"
+            told = front.raw(request.encode())
+            assert not told.startswith(b"HTTP/1.1 200"), path
+            assert b"Reprocessings" not in told, path
+    assert front.http.get("/operator/").status_code == 401
+    answer = front.http.get("/operator/", auth=right)
+    assert (answer.status_code, "Reprocessings" in answer.text) == (200, True)
+    assert answer.headers["Cache-Control"] == "private, no-store"
+    assert front.http.get("/operator/").status_code == 401  # and nothing of it was kept
 
 
 def test_an_event_through_the_front_is_counted(front: FrontDoor) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 import polars as pl
 
 from recount.counting.rollup import TOTAL
+from recount.errors import InvalidInput
 from recount.publishing.comparison import REVENUE_PREFIX, Comparison
 
 MOVED_FIRST: Final = (pl.col("new") - pl.col("old")).abs()
@@ -26,6 +27,25 @@ def totals(found: Comparison, metrics: Sequence[str]) -> pl.DataFrame:
         MOVED_FIRST.max().over("site").alias("_moved"),
     ).sort("_moved", "site", "_place", "metric", descending=[True, False, False, False])
     return ordered.select("site", "metric", "old", "new")
+
+
+def by_day(found: Comparison, metrics: Sequence[str]) -> pl.DataFrame:
+    """`day, metric, old, new` of all sites together, day by day."""
+    wanted = found.totals.filter(pl.col("metric").is_in(list(metrics)))
+    place = {name: number for number, name in enumerate(metrics)}
+    summed = wanted.group_by("day", "metric").agg(pl.col("old", "new").sum())
+    order = pl.col("metric").replace_strict(place, default=len(place), return_dtype=pl.Int64)
+    return summed.sort("day", order).select("day", "metric", "old", "new")
+
+
+def of_site(found: Comparison, site: str | None) -> Comparison:
+    """What is known of one site. Raises InvalidInput where it is not among those compared."""
+    if site is None:
+        return found
+    if site not in set(found.totals["site"]):
+        raise InvalidInput(f"no row of site {site!r} was computed again", field="site")
+    here = pl.col("site") == site
+    return Comparison(found.changes.filter(here), found.totals.filter(here), found.rows.filter(here))
 
 
 def largest(found: Comparison, metric: str, limit: int) -> pl.DataFrame:

@@ -59,6 +59,12 @@ class CorrectionLog:
         touched = [c for c in found.values() if c.touches(first_day, last_day)]
         return sorted(touched, key=lambda c: c.publication, reverse=True)
 
+    def of_publication(self, publication: str, sites: Iterable[str]) -> list[Correction]:
+        """What one publication changed of some sites, in their order; of those it left alone, nothing."""
+        keys = [(f"correction#{site}", publication) for site in sites]
+        found = self._table.get_many(keys)
+        return [_correction(found[key]) for key in keys if key in found]
+
     def forget(self, site: str) -> int:
         """Delete what is known of a site (its erasure); returns how many items."""
         corrections = [_correction(item) for item in self._table.query(f"correction#{site}")]

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 import yaml
 
+from dashboard_svc import operators
 from deploy.local.haproxy import find_haproxy
 from edge.front.render import (
     ADDRESS_MAX_BYTES,
     BUFFER_BYTES,
     HEADERS_MAX_BYTES,
     INTERNAL_PATHS,
+    OPERATOR_HEADER,
     haproxy_config,
     hashed,
     traefik_config,
@@ -122,6 +124,10 @@ def test_routes_name_only_services_for_the_outside() -> None:
     for name in ("dashboard", "away"):
         assert all(f"!Path(`{path}`)" in made["routers"][name]["rule"] for path in INTERNAL_PATHS)
     assert made["routers"]["dagster"]["middlewares"] == ["operators"]
+    assert made["routers"]["operator"]["middlewares"] == ["operators", "again"]
+    assert made["middlewares"]["operators"]["basicAuth"]["headerField"] == OPERATOR_HEADER
+    assert f"http-request del-header {OPERATOR_HEADER}\n" in haproxy_config(SETTINGS)
+    assert OPERATOR_HEADER == operators.OPERATOR_HEADER
 
 
 def test_the_password_is_only_there_as_a_hash() -> None:
