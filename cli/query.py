@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import groupby
-from typing import Any
+from typing import Any, Final
 
 import click
 import httpx
@@ -14,6 +15,9 @@ from rich.table import Table
 
 from cli.context import CliContext, pass_context
 from recount.errors import InvalidInput, SetupError
+from recount.querying.query import DIRECTIONS, INTERVALS, LIMIT_MAX, OFFSET_MAX
+
+_FILTER: Final = re.compile(r"([a-z_]+|prop:[^=!~]+)(=|!=|~)(.+)", re.DOTALL)
 
 
 @click.command()
@@ -21,46 +25,76 @@ from recount.errors import InvalidInput, SetupError
 @click.option("--metrics", default="visitors,visits,pageviews", show_default=True, help="Comma-separated.")
 @click.option("--dimension", "dimensions", multiple=True, help="Break down by, such as page or source.")
 @click.option(
-    "--range", "date_range", default="7d", show_default=True, help="today, 7d, 30d or FROM,TO (local dates)."
+    "--range",
+    "date_range",
+    default="7d",
+    show_default=True,
+    help="today, 7d, 12mo, or FROM,TO: local dates, or times such as 2026-11-20T10:00.",
 )
-@click.option("--interval", type=click.Choice(["hour", "day"]), help="A row per hour or day.")
+@click.option("--timezone", help="Whose dates and hours are meant; the site's unless given.")
+@click.option("--interval", type=click.Choice(INTERVALS), help="A row per hour, day, week or month.")
 @click.option(
-    "--limit", default=20, show_default=True, type=click.IntRange(1, 10_000), help="At most so many rows."
+    "--filter",
+    "filters",
+    multiple=True,
+    help="country=DE, country!=DE, page~/docs (contains), page=/docs/* (* is any text), country=DE|FR.",
 )
+@click.option("--compare", help="previous_period, previous_year, or FROM,TO.")
+@click.option("--order-by", help="Such as pageviews:asc,page:desc; by the first metric unless given.")
+@click.option(
+    "--limit", default=20, show_default=True, type=click.IntRange(1, LIMIT_MAX), help="At most so many rows."
+)
+@click.option("--offset", type=click.IntRange(0, OFFSET_MAX), help="Leave out so many rows first.")
+@click.option("--cursor", help="Go on where a page ended, in the state that it was of.")
 @click.option("--explain", is_flag=True, help="Say where the numbers come from.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as it came.")
 @pass_context
-def query(
-    context: CliContext,
-    /,
-    site_id: str,
-    metrics: str,
-    dimensions: tuple[str, ...],
-    date_range: str,
-    interval: str | None,
-    limit: int,
-    explain: bool,
-    as_json: bool,
-) -> None:
+def query(context: CliContext, /, site_id: str, as_json: bool, **given: Any) -> None:
     """Ask for the numbers of SITE.
 
     \b
-    recount query demo --dimension page
-    recount query demo --range 2015-05-17,2015-05-20 --interval day --metrics visitors,pageviews
+    recount query demo --dimension page --compare previous_period
+    recount query demo --range 2015-05-17,2015-05-20 --interval day --timezone Asia/Tokyo
     """
-    body: dict[str, Any] = {"site": site_id, "metrics": metrics.split(","), "limit": limit}
-    body["date_range"] = date_range.split(",") if "," in date_range else date_range
-    if dimensions:
-        body["dimensions"] = list(dimensions)
-    if interval:
-        body["interval"] = interval
-    if explain:
-        body["explain"] = True
-    answer = _ask(context.dashboard_url(), body)
+    answer = _ask(context.dashboard_url(), {"site": site_id} | body_of(given))
     if as_json:
         click.echo(orjson.dumps(answer).decode())
     else:
         _print(answer)
+
+
+def body_of(given: dict[str, Any]) -> dict[str, Any]:
+    """The query of the options that were given."""
+    body = {
+        **given,
+        "metrics": given["metrics"].split(","),
+        "dimensions": list(given["dimensions"]),
+        "date_range": _range(given["date_range"]),
+        "compare": _range(given["compare"]),
+        "filters": [_filter(text) for text in given["filters"]],
+        "order_by": [_order(text) for text in (given["order_by"] or "").split(",") if text],
+    }
+    return {name: value for name, value in body.items() if value or value == 0}
+
+
+def _range(text: str | None) -> str | list[str] | None:
+    return text.split(",") if text and "," in text else text
+
+
+def _order(text: str) -> list[str]:
+    name, _, direction = text.rpartition(":")
+    return [name, direction] if name and direction in DIRECTIONS else [text, "desc"]
+
+
+def _filter(text: str) -> dict[str, Any]:
+    found = _FILTER.fullmatch(text)
+    if found is None:
+        raise InvalidInput(
+            f"{text!r} is no filter such as country=DE, country!=DE, page~/docs", field="filter"
+        )
+    name, sign, values = found.groups()
+    operator = {"=": "matches" if "*" in values else "equals", "!=": "not", "~": "contains"}[sign]
+    return {"dimension": name, "operator": operator, "values": values.split("|")}
 
 
 def _ask(url: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -75,7 +109,7 @@ def _ask(url: str, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _print(answer: dict[str, Any]) -> None:
-    rows: list[dict[str, Any]] = answer["rows"]
+    rows = [_flat(row) for row in answer["rows"]]
     console = Console()
     if not rows:
         console.print("Nothing counted in this range.")
@@ -86,11 +120,29 @@ def _print(answer: dict[str, Any]) -> None:
         for row in rows:
             table.add_row(*(_text(value) for value in row.values()))
         console.print(table)
+    if answer.get("next"):
+        shown = f"{len(rows):,} of {answer['total']:,} rows; the next ones: --cursor {answer['next']}"
+        console.print(shown, style="dim", highlight=False, soft_wrap=True)
     for note in answer.get("notes", []):
         console.print(f"[dim]{note}[/dim]")
     console.print(f"[dim]published until {answer.get('published_until') or 'nothing yet'}[/dim]")
     for group in _alike(answer.get("explain", {}).get("hours", [])):
         console.print(group, highlight=False)
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of the table: beside each metric what it is compared with, and by how much it has changed."""
+    if "comparison" not in row:
+        return row
+    flat: dict[str, Any] = {}
+    for name, value in row.items():
+        if name in row["change"]:
+            change = row["change"][name]
+            flat |= {name: value, f"{name} before": row["comparison"][name]}
+            flat[f"{name} change"] = "" if change is None else f"{change * 100:+.1f} %"
+        elif name not in ("comparison", "change"):
+            flat[name] = value
+    return flat
 
 
 def _alike(hours: list[dict[str, Any]]) -> Iterator[str]:

@@ -14,7 +14,7 @@ from dashboard_svc.corrected import CorrectedAnswers, notes
 from dashboard_svc.services import Services
 from recount.errors import InvalidInput
 from recount.metrics import QUERY_SECONDS
-from recount.querying.measures import Row
+from recount.querying.described import described
 from recount.querying.parse import parse
 from recount.querying.query import Query
 from recount.store.catalog import Site
@@ -23,7 +23,9 @@ BODY_MAX_BYTES: Final = 64 * 1024
 QUERIES_MAX: Final = 50
 PATH: Final = "/api/v1/query"
 _LISTS: Final = ("metrics", "dimensions")
-_TEXTS: Final = ("site", "interval")
+_TEXTS: Final = ("site", "interval", "timezone", "cursor")
+_RANGES: Final = ("date_range", "compare")
+_NUMBERS: Final = ("limit", "offset")
 SALT: Final = "api"
 VERSION: Final = "Recount-Version"
 
@@ -48,10 +50,12 @@ def blueprint(services: Services) -> Blueprint:
         if not isinstance(body, list):
             site, query = parse(body, services.sites.get, now_ms)
             answers = answered(site, [query])
-            return _json(_answer(answers, answers.tables[0]) | explained([body], site, answers))
+            return _json(_answer(site, query, answers) | explained([body], site, answers))
         site, queries = _queries(body, services, now_ms)
         answers = answered(site, queries)
-        whole = {"answers": [{"rows": rows} for rows in answers.tables]}
+        said = described(site, queries, answers)
+        tables = zip(answers.tables, said, strict=True)
+        whole = {"answers": [{"rows": rows} | about for rows, about in tables]}
         return _json(whole | _fresh(answers) | explained(body, site, answers))
 
     @api.get(PATH)
@@ -59,12 +63,12 @@ def blueprint(services: Services) -> Blueprint:
         """The same with parameters: lists are comma-separated, `date_range` is a name or `from,to`."""
         now_ms = services.now_ms()
         site, query = parse(_parameters(request.args), services.sites.get, now_ms)
-        asked = caching.Asked(request, query.span.bounds_ms(site.timezone)[1], now_ms, SALT)
+        asked = caching.Asked(request, query.reaches_ms(site), now_ms, SALT)
         unchanged = asked.unchanged(lambda: services.answerer.stamp(site, [query]))
         if unchanged is not None:
             return unchanged
         answers = answered(site, [query])
-        answer = _json(_answer(answers, answers.tables[0]))
+        answer = _json(_answer(site, query, answers))
         answer.headers[VERSION] = caching.name(answers, SALT)
         return asked.answer(answer, answers)
 
@@ -92,18 +96,22 @@ def _queries(body: list[Any], services: Services, now_ms: int) -> tuple[Site, li
 def _parameters(args: MultiDict[str, str]) -> dict[str, Any]:
     body: dict[str, Any] = {name: args[name] for name in args if name in _TEXTS}
     body |= {name: args[name].split(",") for name in _LISTS if args.get(name)}
-    if given := args.get("date_range"):
-        body["date_range"] = given.split(",") if "," in given else given
-    if "limit" in args:
-        body["limit"] = int(args["limit"]) if args["limit"].isdigit() else args["limit"]
-    unknown = sorted(set(args) - {*_TEXTS, *_LISTS, "date_range", "limit", caching.NAMED})
+    for name in (name for name in _RANGES if args.get(name)):
+        body[name] = args[name].split(",") if "," in args[name] else args[name]
+    for name in (name for name in _NUMBERS if name in args):
+        body[name] = int(args[name]) if args[name].isdecimal() else args[name]
+    if given := args.get("order_by"):
+        body["order_by"] = [one.split(":") for one in given.split(",")]
+    known = {*_TEXTS, *_LISTS, *_RANGES, *_NUMBERS, "order_by", caching.NAMED}
+    unknown = sorted(set(args) - known)
     if unknown:
         raise InvalidInput(f"no parameter {unknown[0]!r}; filters need a POST", field=unknown[0])
     return body
 
 
-def _answer(answers: CorrectedAnswers, rows: list[Row]) -> dict[str, Any]:
-    return {"rows": rows} | _fresh(answers)
+def _answer(site: Site, query: Query, answers: CorrectedAnswers) -> dict[str, Any]:
+    [about] = described(site, [query], answers)
+    return {"rows": answers.tables[0]} | about | _fresh(answers)
 
 
 def _fresh(answers: CorrectedAnswers) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from dashboard_svc.services import Services
 from recount.corrections import MICROS, REVENUE_PREFIX, Correction, Numbers, sentence
 from recount.errors import InvalidInput
 from recount.periods import HOUR_MS, hour_start_ms
-from recount.querying.parse import parse_range
+from recount.querying.ranges import parse_range
 from recount.store.correction_log import LISTED_MAX
 
 PATH: Final = "/api/v1/corrections/<site_id>"
@@ -37,7 +37,8 @@ def blueprint(services: Services) -> Blueprint:
         if given is None:
             found = services.corrections.of_site(site.id, limit)
         else:
-            span = parse_range(given.split(",") if "," in given else given, services.today(site))
+            dates = given.split(",") if "," in given else given
+            span = parse_range(dates, services.today(site), site.timezone)
             found = services.corrections.touching(site.id, span.first, span.last)[:limit]
         body = orjson.dumps({"corrections": [as_json(correction) for correction in found]})
         return Response(body, content_type="application/json", headers={"Cache-Control": "no-store"})

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from recount.counting.coding import Coded, Ints
-from recount.periods import HOUR_MS, QUARTER_MS
+from recount.periods import HOUR_MS, QUARTER_MS, hour_start_ms
 from recount.store.catalog import Site
 
 
@@ -67,6 +67,11 @@ def bucket_starts(at: Ints, site: Coded, sites: Mapping[str, Site], bucket_ms: i
         return starts
     is_odd = np.array([odd[zone] for zone in zones])[site.codes, at // HOUR_MS - first]
     return np.where(is_odd, at - at % QUARTER_MS, starts)
+
+
+def is_off_the_hour(zone: str, hour: str) -> bool:
+    """Whether a zone's clock is off the full hour in a UTC hour, so that its values are kept by quarters."""
+    return _off_the_hour(zone, hour_start_ms(hour) // HOUR_MS)
 
 
 @lru_cache(maxsize=100_000)

@@ -27,15 +27,27 @@ def hours_of_day(day: str, zone: str) -> list[str]:
     return list(hours_between(*day_span_ms(day, zone)))
 
 
-def day_rollup(parts: Rollup, day: str, zones: Mapping[str, str], until_ms: int | None = None) -> Rollup:
+def day_rollup(
+    parts: Rollup,
+    day: str,
+    zones: Mapping[str, str],
+    until_ms: int | None = None,
+    from_ms: int | None = None,
+) -> Rollup:
     """The day of each site (its zone in `zones`), from rows of hours, of live buckets, or of the day itself.
 
     Dimensions are at the first moment of the day, with the series of quarter hours inside, and of hours
-    (HOURS, counted from the day's beginning). Rows outside of the day, or from `until_ms` on, are left out.
+    (HOURS, counted from the day's beginning). Rows outside of the day, before `from_ms`, or from `until_ms`
+    on, are left out.
     """
-    spans = _spans(day, zones, until_ms)
-    rows = _within(parts.rows.filter(pl.col("dimension") != HOURS), spans).select(*ROLLUP_SCHEMA)
-    revenue = _within(parts.revenue.filter(pl.col("dimension") != HOURS), spans).select(*REVENUE_SCHEMA)
+    spans = _spans(day, zones)
+    wanted = pl.col("dimension") != HOURS
+    if until_ms is not None:
+        wanted &= pl.col("at") < until_ms
+    if from_ms is not None:
+        wanted &= pl.col("at") >= from_ms
+    rows = _within(parts.rows.filter(wanted), spans).select(*ROLLUP_SCHEMA)
+    revenue = _within(parts.revenue.filter(wanted), spans).select(*REVENUE_SCHEMA)
     return merge([Rollup(rows, revenue)], regroup=pl.col("at"))
 
 
@@ -85,8 +97,8 @@ def _within(rows: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _spans(day: str, zones: Mapping[str, str], until_ms: int | None = None) -> pl.DataFrame:
+def _spans(day: str, zones: Mapping[str, str]) -> pl.DataFrame:
     by_zone = {zone: day_span_ms(day, zone) for zone in set(zones.values())}
     rows = [(site, *by_zone[zone]) for site, zone in zones.items()]
-    spans = pl.DataFrame(rows, schema={"site": pl.String, "start": pl.Int64, "end": pl.Int64}, orient="row")
-    return spans if until_ms is None else spans.with_columns(pl.col("end").clip(upper_bound=until_ms))
+    schema = {"site": pl.String, "start": pl.Int64, "end": pl.Int64}
+    return pl.DataFrame(rows, schema=schema, orient="row")

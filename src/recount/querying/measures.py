@@ -8,11 +8,16 @@ from typing import Any, Final
 import polars as pl
 
 from recount.counting.rollup import OTHER, SUMS
-from recount.querying.query import OF_VISITS, Filter, is_event_scoped
+from recount.querying.query import OF_VISITS, Filter, Order, is_event_scoped
 
 Row = dict[str, Any]
 
+METRIC: Final = "metric:"
 MICROS: Final = 1_000_000
+COUNTS: Final = ("visitors", "visits", "pageviews", "events", "exits", "conversions")
+ALL_VISITORS: Final = "all_visitors"
+"""Of rows whose conversion rate is asked for: the visitors that could have converted."""
+
 SUMMED: Final = ("visitors", *SUMS)
 
 
@@ -28,6 +33,8 @@ EXPRESSIONS: Final[Mapping[str, pl.Expr]] = {
     "views_per_visit": _ratio("pageviews", "visits").round(2),
     "engagement": _ratio("engaged_ms", "visitors", 1000.0).round(1),
     "scroll": _ratio("scroll_sum", "scroll_count", 100.0).round(4),
+    "conversions": pl.col("accepted"),
+    "conversion_rate": _ratio("visitors", ALL_VISITORS).round(4),
 }
 
 
@@ -40,7 +47,7 @@ def measured(added: pl.DataFrame, metrics: Sequence[str], dimension: str | None)
     """`added` with a column for each metric but revenue; visits of an event-scoped dimension are null."""
     without = OF_VISITS if dimension is not None and is_event_scoped(dimension) else ()
     named = [
-        (pl.lit(None, pl.Float64) if name in without else EXPRESSIONS[name]).alias(f"metric:{name}")
+        (pl.lit(None, pl.Float64) if name in without else EXPRESSIONS[name]).alias(METRIC + name)
         for name in metrics
         if name != "revenue"
     ]
@@ -75,10 +82,16 @@ def _pattern(text: str) -> str:
     return "(?s)^" + ".*".join(parts) + "$"
 
 
-def ranked(table: pl.DataFrame, first: str) -> pl.DataFrame:
-    """Largest first by a metric, `(other)` last, ties by value."""
+def ranked(table: pl.DataFrame, order: Sequence[Order]) -> pl.DataFrame:
+    """By metrics and by the dimension's values, `(other)` last, ties by value."""
+    metrics = {name for name in table.columns if name.startswith(METRIC)}
+    keys = [METRIC + one.by if METRIC + one.by in metrics else "value" for one in order]
     return table.sort(
-        pl.col("value") == OTHER, f"metric:{first}", "value", descending=[False, True, False], nulls_last=True
+        pl.col("value") == OTHER,
+        *keys,
+        "value",
+        descending=[False, *(one.descending for one in order), False],
+        nulls_last=True,
     )
 
 

@@ -6,39 +6,39 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
-from datetime import date, timedelta
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from zoneinfo import available_timezones
 
 from recount.counting.rollup import PROP_PREFIX
 from recount.errors import InvalidInput
 from recount.periods import day_of
+from recount.querying.paging import go_on
 from recount.querying.query import (
-    DAYS_MAX,
     DEFAULT_LIMIT,
     DEFAULT_METRICS,
     DEFAULT_RANGE,
     DIMENSIONS,
     DIMENSIONS_MAX,
+    DIRECTIONS,
     FIELDS,
     FILTER_VALUES_MAX,
     FILTERS_MAX,
     HOURLY_DAYS_MAX,
+    INTERVALS,
     LIMIT_MAX,
     METRICS,
+    OFFSET_MAX,
     OPERATORS,
-    RANGES,
+    ORDER_MAX,
     Filter,
     Interval,
+    Order,
     Query,
     Span,
     is_dimension,
 )
+from recount.querying.ranges import parse_compare, parse_range
 from recount.store.catalog import Site
-
-_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
-_NUMBERED: Final = re.compile(r"(\d{1,4})(d|mo)")
 
 
 def parse(body: object, site_of: Callable[[str], Site | None], now_ms: int) -> tuple[Site, Query]:
@@ -52,66 +52,23 @@ def parse(body: object, site_of: Callable[[str], Site | None], now_ms: int) -> t
         raise InvalidInput("explain is true or false", field="explain")
     site = _site(body.get("site"), site_of)
     dimensions = _dimensions(body.get("dimensions", []))
-    span = parse_range(body.get("date_range", DEFAULT_RANGE), day_of(now_ms, site.timezone))
+    timezone = _timezone(body.get("timezone"), site)
+    zone = timezone or site.timezone
+    span = parse_range(body.get("date_range", DEFAULT_RANGE), day_of(now_ms, zone), zone)
+    metrics = _metrics(body.get("metrics", list(DEFAULT_METRICS)))
     query = Query(
         span=span,
-        metrics=_metrics(body.get("metrics", list(DEFAULT_METRICS))),
+        metrics=metrics,
         dimensions=dimensions,
         interval=_interval(body.get("interval"), dimensions, span),
         filters=_filters(body.get("filters", [])),
         limit=_limit(body.get("limit", DEFAULT_LIMIT)),
+        offset=_offset(body.get("offset", 0), body),
+        order=_order(body.get("order_by", []), dimensions, metrics),
+        timezone=timezone,
+        compared=parse_compare(body.get("compare"), span, zone, now_ms),
     )
-    return site, query
-
-
-def parse_range(given: object, today: str) -> Span:
-    """A named range that ends today (or yesterday), or `[from, to]`, local dates, both included."""
-    if isinstance(given, list):
-        return _custom_range(given)
-    if given == "today":
-        return Span(today, today)
-    this = date.fromisoformat(today)
-    if given == "yesterday":
-        day = (this - timedelta(days=1)).isoformat()
-        return Span(day, day)
-    if given == "month":
-        return Span(this.replace(day=1).isoformat(), today)
-    numbered = _NUMBERED.fullmatch(given) if isinstance(given, str) else None
-    if numbered is None or int(numbered[1]) < 1:
-        known = ", ".join(RANGES)
-        raise InvalidInput(f"no such range; known: {known}, [from, to] as YYYY-MM-DD", field="date_range")
-    count = int(numbered[1])
-    if numbered[2] == "d":
-        return _bounded(Span((this - timedelta(days=count - 1)).isoformat(), today))
-    month = this.year * 12 + this.month - count
-    if month < 12:
-        raise InvalidInput(f"a range has at most {DAYS_MAX} days", field="date_range")
-    return _bounded(Span(date(month // 12, month % 12 + 1, 1).isoformat(), today))
-
-
-def _custom_range(given: list[Any]) -> Span:
-    if len(given) != 2:
-        raise InvalidInput("a range is two dates, [from, to]", field="date_range")
-    first, last = (_date(text) for text in given)
-    if last < first:
-        raise InvalidInput("the range ends before it begins", field="date_range")
-    return _bounded(Span(first, last))
-
-
-def _date(text: object) -> str:
-    try:
-        if isinstance(text, str) and _DATE.fullmatch(text):
-            return date.fromisoformat(text).isoformat()
-    except ValueError:
-        pass
-    raise InvalidInput(f"{text!r} is no date such as 2026-11-23", field="date_range")
-
-
-def _bounded(span: Span) -> Span:
-    days = (date.fromisoformat(span.last) - date.fromisoformat(span.first)).days + 1
-    if days > DAYS_MAX:
-        raise InvalidInput(f"a range has at most {DAYS_MAX} days", field="date_range")
-    return span
+    return site, go_on(query, body["cursor"]) if body.get("cursor") is not None else query
 
 
 def _site(given: object, site_of: Callable[[str], Site | None]) -> Site:
@@ -147,15 +104,50 @@ def _dimensions(given: object) -> tuple[str, ...]:
 def _interval(given: object, dimensions: tuple[str, ...], span: Span) -> Interval | None:
     if given is None:
         return None
-    if given not in ("hour", "day"):
-        raise InvalidInput("an interval is hour or day", field="interval")
+    if given not in INTERVALS:
+        raise InvalidInput(f"an interval is one of {', '.join(INTERVALS)}", field="interval")
     if dimensions:
         raise InvalidInput("a series has no dimensions; leave out one of the two", field="interval")
     if given == "hour" and len(span.days) > HOURLY_DAYS_MAX:
         raise InvalidInput(
             f"hours are given for at most {HOURLY_DAYS_MAX} days; ask by day", field="interval"
         )
-    return "hour" if given == "hour" else "day"
+    interval: Interval = given
+    return interval
+
+
+def _timezone(given: object, site: Site) -> str | None:
+    """None for the site's own."""
+    if given is None or given == site.timezone:
+        return None
+    if not isinstance(given, str) or given not in available_timezones():
+        raise InvalidInput(f"{given!r} is no time zone; try one such as Europe/Berlin", field="timezone")
+    return given
+
+
+def _order(given: object, dimensions: Sequence[str], metrics: Sequence[str]) -> tuple[Order, ...]:
+    if not isinstance(given, list) or len(given) > ORDER_MAX:
+        raise InvalidInput(f"order_by is a list of at most {ORDER_MAX} pairs", field="order_by")
+    if given and not dimensions:
+        raise InvalidInput("only the rows of a dimension have another order", field="order_by")
+    return tuple(_ordered(one, f"order_by[{n}]", (*metrics, *dimensions)) for n, one in enumerate(given))
+
+
+def _ordered(given: object, where: str, known: Sequence[str]) -> Order:
+    if not isinstance(given, list) or len(given) != 2 or given[1] not in DIRECTIONS:
+        raise InvalidInput('an order is a pair such as ["visitors", "desc"]', field=where)
+    if given[0] not in known:
+        detail = f"rows are ordered by what is asked for: {', '.join(known)}; not by {given[0]!r}"
+        raise InvalidInput(detail, field=where)
+    return Order(given[0], descending=given[1] == "desc")
+
+
+def _offset(given: object, body: Mapping[str, object]) -> int:
+    if not isinstance(given, int) or isinstance(given, bool) or not 0 <= given <= OFFSET_MAX:
+        raise InvalidInput(f"an offset is a number from 0 to {OFFSET_MAX}", field="offset")
+    if given and body.get("cursor") is not None:
+        raise InvalidInput("a page begins at an offset or a cursor, not at both", field="offset")
+    return given
 
 
 def _filters(given: object) -> tuple[Filter, ...]:

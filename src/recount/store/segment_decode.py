@@ -126,17 +126,24 @@ def _revenue(parts: Sequence[Numbers]) -> pl.DataFrame:
     )
 
 
-def rollup(numbers: Numbers, sets: Sets | None) -> Rollup:
-    """The rollup of a segment; without visitor sets every row has an empty one."""
-    rows = frame([numbers])
+def rollup(numbers: Numbers, sets: Sets | None, dimensions: Collection[str] | None = None) -> Rollup:
+    """The rollup of a segment, or some dimensions of it; without visitor sets every row has an empty one."""
+    found = counts([numbers], dimensions)
     if sets is None:
-        visitors = pl.Series([[]], dtype=sketch.SET).new_from_index(0, rows.height)
+        visitors = pl.Series([[]], dtype=sketch.SET).new_from_index(0, found.rows.height)
     else:
-        hashes = pa.array(sets.visitors(0, rows.height), pa.uint64())
-        listed = pa.LargeListArray.from_arrays(pa.array(sets.offsets, pa.int64()), hashes)
-        visitors = pl.Series(pl.from_arrow(listed), dtype=sketch.SET)
-    whole = rows.with_columns(visitors.alias("visitors")).select(*ROLLUP_SCHEMA).sort(KEYS)
-    return Rollup(whole, _revenue([numbers]).sort(*KEYS, "currency"))
+        spans = [s for name, s in numbers.spans.items() if dimensions is None or name in dimensions]
+        visitors = _visitors(sets, spans)
+    whole = found.rows.with_columns(visitors.alias("visitors")).select(*ROLLUP_SCHEMA).sort(KEYS)
+    return Rollup(whole, found.revenue.sort(*KEYS, "currency"))
+
+
+def _visitors(sets: Sets, spans: Sequence[tuple[int, int]]) -> pl.Series:
+    """The sets of some rows, one span of them after another."""
+    nothing = np.empty(0, np.uint64)
+    sizes = [np.diff(sets.offsets[start : stop + 1]) for start, stop in spans]
+    hashes = np.concatenate([nothing, *(sets.visitors(start, stop) for start, stop in spans)])
+    return sketch.as_sets(hashes, np.concatenate([np.empty(0, np.int64), *sizes]))
 
 
 def frame(parts: Sequence[Numbers], dimensions: Collection[str] | None = None) -> pl.DataFrame:

@@ -154,12 +154,18 @@ class SegmentStore:
         places = self.places(wanted)
         return self._read(wanted, places, "n", Numbers, lambda site, data: Numbers(site, data))
 
-    def rollups(self, wanted: Sequence[Wanted]) -> list[Rollup | None]:
-        """Segments with their visitor sets; a row whose sets were not kept has an empty one."""
+    def rollups(
+        self, wanted: Sequence[Wanted], dimensions: Collection[str] | None = None
+    ) -> list[Rollup | None]:
+        """Segments, or some dimensions of them, with their visitor sets; a row whose sets were not kept has
+        an empty one."""
         places = self.places(wanted)
         numbers = self._read(wanted, places, "n", Numbers, lambda site, data: Numbers(site, data))
         sets = self._read(wanted, places, "s", Sets, lambda _, data: Sets(data))
-        return [None if n is None else segment_rollup(n, s) for n, s in zip(numbers, sets, strict=True)]
+        return [
+            None if n is None else segment_rollup(n, s, dimensions)
+            for n, s in zip(numbers, sets, strict=True)
+        ]
 
     def get_many(self, wanted: Sequence[Wanted], sets: bool = False) -> list[Rollup | Counts | None]:
         """One answer a segment: a Rollup with sets, or Counts."""

@@ -3,12 +3,12 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from recount.querying.measures import SUMMED, decimal, fitting, measured, ranked
-from recount.querying.query import METRICS, Filter, is_event_scoped
+from recount.querying.measures import ALL_VISITORS, SUMMED, decimal, fitting, measured, ranked
+from recount.querying.query import METRICS, Filter, Order, is_event_scoped
 
 
 def added(**given: int) -> pl.DataFrame:
-    return pl.DataFrame([{"value": "v"} | dict.fromkeys(SUMMED, 0) | given])
+    return pl.DataFrame([{"value": "v", ALL_VISITORS: 0} | dict.fromkeys(SUMMED, 0) | given])
 
 
 def one(metric: str, dimension: str | None = None, **given: int) -> object:
@@ -71,7 +71,7 @@ def test_no_filter_keeps_all_and_two_filters_keep_what_passes_both() -> None:
 
 def test_largest_first_and_what_is_folded_last() -> None:
     frame = pl.DataFrame({"value": ["b", "(other)", "a", "c"], "metric:visitors": [2, 99, 2, None]})
-    assert ranked(frame, "visitors")["value"].to_list() == ["a", "b", "c", "(other)"]
+    assert ranked(frame, [Order("visitors")])["value"].to_list() == ["a", "b", "c", "(other)"]
 
 
 @pytest.mark.parametrize(

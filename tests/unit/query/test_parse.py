@@ -6,8 +6,10 @@ import pytest
 
 from recount.errors import InvalidInput
 from recount.periods import hour_start_ms
-from recount.querying.parse import parse, parse_range
-from recount.querying.query import DEFAULT_METRICS, Filter, Query, Span, needs_archive
+from recount.querying.parse import parse
+from recount.querying.query import DEFAULT_METRICS, Filter, Query, Span
+from recount.querying.ranges import parse_range
+from recount.querying.reach import needs_archive
 from recount.store.catalog import Site
 
 SITE = Site(id="demo", domain="demo.example", timezone="Pacific/Auckland")
@@ -37,7 +39,7 @@ def test_defaults_are_the_last_week_of_the_site() -> None:
     ],
 )
 def test_ranges(given: object, first: str, last: str) -> None:
-    assert parse_range(given, "2026-11-23") == Span(first, last)
+    assert parse_range(given, "2026-11-23", "UTC") == Span(first, last)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +57,7 @@ def test_ranges(given: object, first: str, last: str) -> None:
 )
 def test_bad_ranges_say_what_is_possible(given: object) -> None:
     with pytest.raises(InvalidInput) as caught:
-        parse_range(given, "2026-11-23")
+        parse_range(given, "2026-11-23", "UTC")
     assert caught.value.field == "date_range"
 
 
@@ -110,10 +112,17 @@ def only(dimension: str, *values: str, operator: str = "equals") -> dict[str, An
         {"filters": [only("country", "DE")], "metrics": ["visits", "bounce_rate"]},
         {"filters": [only("page", "/")], "metrics": ["visitors", "pageviews"]},
         {"interval": "day"},
+        {"interval": "day", "filters": [only("country", "DE")]},
+        {"interval": "week", "date_range": "12mo"},
+        {"interval": "day", "timezone": "Europe/Berlin", "date_range": "92d"},
+        {"dimensions": ["page"], "timezone": "Europe/Berlin", "date_range": "12mo"},
+        {"timezone": "Asia/Kolkata", "date_range": "12mo"},
+        {"dimensions": ["goal"], "metrics": ["conversions", "conversion_rate"]},
+        {"filters": [only("goal", "Signup")], "metrics": ["conversion_rate"], "interval": "week"},
     ],
 )
 def test_what_the_rollups_know(body: dict[str, Any]) -> None:
-    assert needs_archive(asked(**body)) is None
+    assert needs_archive(SITE, asked(**body)) is None
 
 
 @pytest.mark.parametrize(
@@ -129,11 +138,21 @@ def test_what_the_rollups_know(body: dict[str, Any]) -> None:
         ({"filters": [only("country", "DE", operator="not")]}, "filters[0].dimension"),
         ({"filters": [only("country", "DE"), only("os", "Linux")]}, "filters[0].dimension"),
         ({"filters": [only("page", "/")], "metrics": ["visits"]}, "filters[0].dimension"),
-        ({"filters": [only("country", "DE")], "interval": "day"}, "filters[0].dimension"),
+        ({"filters": [only("country", "DE")], "interval": "hour"}, "interval"),
+        ({"filters": [only("country", "DE")], "interval": "day", "timezone": "UTC"}, "interval"),
+        ({"filters": [only("country", "DE")], "interval": "day", "date_range": "93d"}, "date_range"),
+        ({"interval": "day", "timezone": "Europe/Berlin", "date_range": "93d"}, "date_range"),
+        ({"dimensions": ["page"], "timezone": "Asia/Kolkata"}, "timezone"),
+        (
+            {"dimensions": ["page"], "date_range": ["2026-11-01T00:15", "2026-11-01T01:00"]},
+            "date_range",
+        ),
+        ({"metrics": ["conversion_rate"]}, "metrics"),
+        ({"metrics": ["conversions"], "dimensions": ["source"]}, "metrics"),
     ],
 )
 def test_what_the_rollups_do_not_know_names_the_field(body: dict[str, Any], field: str) -> None:
-    beyond = needs_archive(asked(**body))
+    beyond = needs_archive(SITE, asked(**body))
     assert beyond is not None
     assert beyond.field == field
 

@@ -35,7 +35,7 @@ def test_what_is_not_published_is_not_read() -> None:
 
 
 def test_hours_are_found_in_days_only() -> None:
-    found = plan(Span("2026-10-01", "2026-10-31"), BERLIN, shown(*everything()), by_hour=True)
+    found = plan(Span("2026-10-01", "2026-10-31"), BERLIN, shown(*everything()), in_days=True)
     assert found.months == ()
     assert len(found.days) == 31
 

@@ -1,0 +1,221 @@
+"""One call's reads: what is published and live at one moment, and the segments of a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+import polars as pl
+
+from recount.counting import rollup
+from recount.counting.counted import Counts
+from recount.counting.rebuild import HOURS, day_rollup, hours_of_day
+from recount.counting.rollup import SERIES, TOTAL, Rollup, merge
+from recount.keys import site_slot
+from recount.periods import HOUR_MS, day_of, hour_start_ms, hours_between
+from recount.querying.data import LIVE, Data, Quarters, shown
+from recount.querying.live_source import LiveHours, LiveSource
+from recount.querying.plan import Composed, Plan, Shown, periods_of
+from recount.querying.query import Span
+from recount.store.catalog import Site
+from recount.store.manifests import Entry, Manifests, Root
+from recount.store.provenance import period_key
+from recount.store.segment_decode import counts
+from recount.store.segments import SegmentStore, Wanted
+
+LIVE_HOURS_MAX: Final = 6
+
+
+class Way(Enum):
+    """How days are added up: numbers as they are stored, visitors of all days told apart, or totals by the
+    quarter of an hour with their visitors."""
+
+    NUMBERS = "numbers"
+    UNITED = "united"
+    QUARTERS = "quarters"
+
+
+@dataclass
+class Look:
+    """What one call works with: one root, one look at the live service. `open_from_ms`: the first hour that
+    was published before its end and that live does not stand in for."""
+
+    site: Site
+    root: Root | None
+    shown: Shown
+    live: LiveHours | None
+    published_until_ms: int | None
+    open_from_ms: int | None
+    used: set[tuple[str, str]] = field(default_factory=set)
+
+
+def look(
+    site: Site,
+    spans: Collection[Span],
+    root: Root | None,
+    manifests: Manifests,
+    live_source: LiveSource | None,
+    now_ms: int,
+) -> Look:
+    """`spans` are local to the site."""
+    recent = list(hours_between(now_ms - (LIVE_HOURS_MAX - 1) * HOUR_MS, now_ms + 1))
+    days = {day_of(hour_start_ms(h) + edge, site.timezone) for h in recent for edge in (0, HOUR_MS - 1)}
+    hours = {*recent, *(hour for day in days for hour in hours_of_day(day, site.timezone))}
+    keys = {key for span in spans for key in periods_of(span, site.timezone)}
+    entries = manifests.entries(root, keys | {period_key("hour", hour) for hour in hours})
+    pending = [hour for hour in recent if _is_pending(entries, hour)]
+    asked = [hour for hour in pending if any(_overlaps(hour, span, site) for span in spans)]
+    live = live_source.hours(site.id, asked) if live_source is not None and asked else None
+    covered = frozenset() if live is None else live.hours.intersection(asked)
+    still_open = [h for h, e in _entries(entries, recent) if h not in covered and e.open_until]
+    return Look(
+        site,
+        root,
+        Shown(entries, covered),
+        live,
+        _published_until(manifests, root),
+        min(map(hour_start_ms, still_open), default=None),
+    )
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads what plans name."""
+
+    segments: SegmentStore
+    site_slots: int
+
+    def wanted(self, look: Look, periods: Iterable[str]) -> list[Wanted]:
+        """Where to read periods; what has data of the site counts as used."""
+        slot = site_slot(look.site.id, self.site_slots)
+        names = ((period, look.shown.entries[period].generation(slot)) for period in periods)
+        found = [(look.site.id, period, generation) for period, generation in names if generation is not None]
+        for (_, period, _), place in zip(found, self.segments.places(found), strict=True):
+            if place is not None:
+                look.used.add((period, place.generation))
+        return found
+
+    def fetch(self, look: Look, plans: Iterable[Plan]) -> None:
+        """Have every segment of every plan in process, read together."""
+        kept = list(dict.fromkeys(period for one in plans for period in one.numbers))
+        self.segments.numbers(self.wanted(look, kept))
+
+    def load(self, look: Look, one: Plan, dimensions: frozenset[str], way: Way) -> Data:
+        """The rows of `dimensions` that a plan holds."""
+        if way is Way.QUARTERS:
+            return self._quarters(look, one)
+        composed = [self._composed(look, day, dimensions) for day in one.composed]
+        months, days = list[Counts](), list[Counts]()
+        if way is Way.UNITED:
+            parts = [*self._rollups(look, one.numbers, dimensions), *(made for made, _ in composed)]
+            whole = merge(parts, regroup=pl.lit(0))
+            live = merge([made for _, made in composed], regroup=pl.lit(0))
+            days = [shown(whole, live, dimensions)]
+        else:
+            inside = dimensions | {HOURS}
+            months = [self._numbers(look, one.months, dimensions | {SERIES})]
+            days = [self._numbers(look, one.days, inside)]
+            days += [shown(made, live, inside) for made, live in composed]
+        return Data.of(
+            months,
+            days,
+            united=way is Way.UNITED,
+            segments=len(one.numbers) + len(one.sets),
+            is_open=self._is_open(look, one),
+        )
+
+    def _quarters(self, look: Look, one: Plan) -> Data:
+        composed = [self._composed(look, day, frozenset({TOTAL})) for day in one.composed]
+        series = pl.col("dimension") == SERIES
+        parts = [*self._rollups(look, one.days, {SERIES}), *(made for made, _ in composed)]
+        made, live = (_joined(each, series) for each in (parts, [live for _, live in composed]))
+        return Data.of(
+            [self._numbers(look, one.months, frozenset({TOTAL}))],
+            [],
+            united=True,
+            segments=len(one.numbers) + len(one.sets),
+            is_open=self._is_open(look, one),
+            quarters=Quarters(made, live),
+        )
+
+    def _numbers(self, look: Look, periods: Sequence[str], dimensions: frozenset[str]) -> Counts:
+        parts = self.segments.numbers(self.wanted(look, periods))
+        found = counts([part for part in parts if part is not None], dimensions)
+        return Counts(found.rows.with_columns(pl.lit(0, pl.Int64).alias(LIVE)), found.revenue)
+
+    def _rollups(self, look: Look, periods: Sequence[str], dimensions: Collection[str]) -> list[Rollup]:
+        parts = self.segments.rollups(self.wanted(look, periods), dimensions)
+        return [part for part in parts if part is not None]
+
+    def _composed(self, look: Look, day: Composed, dimensions: frozenset[str]) -> tuple[Rollup, Rollup]:
+        """A day put together, with its series, and the live part of it."""
+        zones = {look.site.id: look.site.timezone}
+        inside = dimensions | {SERIES}
+        live = rollup.empty()
+        if look.live is not None and day.live:
+            hour = pl.col("at") - pl.col("at") % HOUR_MS
+            is_live = hour.is_in([hour_start_ms(name) for name in day.live])
+            kept = is_live & pl.col("dimension").is_in(list(inside))
+            live = Rollup(look.live.rollup.rows.filter(kept), look.live.rollup.revenue.filter(kept))
+        parts = merge([*self._rollups(look, day.periods, inside), live])
+        if day.is_off_the_hour:
+            parts, live = _by_quarters(parts), _by_quarters(live)
+        return (
+            day_rollup(parts, day.day, zones, day.until_ms, day.from_ms),
+            day_rollup(live, day.day, zones, day.until_ms, day.from_ms),
+        )
+
+    def _is_open(self, look: Look, one: Plan) -> bool:
+        """Whether a plan reads an hour that has not ended."""
+        if any(day.live for day in one.composed):
+            return True
+        days = {day.removeprefix("day/") for day in one.days} | {day.day for day in one.composed}
+        return look.open_from_ms is not None and day_of(look.open_from_ms, look.site.timezone) in days
+
+
+def _by_quarters(parts: Rollup) -> Rollup:
+    """Totals by the quarter, as the series has them: full hours would reach beyond where a day is cut."""
+    kept = pl.col("dimension") != TOTAL
+    series = pl.col("dimension") == SERIES
+
+    def moved(rows: pl.DataFrame) -> pl.DataFrame:
+        return pl.concat([rows.filter(kept), rows.filter(series).with_columns(dimension=pl.lit(TOTAL))])
+
+    return Rollup(moved(parts.rows), moved(parts.revenue))
+
+
+def _joined(parts: Sequence[Rollup], keep: pl.Expr) -> Rollup:
+    """Some rows of rollups, one after another."""
+    whole = [rollup.empty(), *parts]
+    return Rollup(
+        pl.concat([part.rows.filter(keep) for part in whole]),
+        pl.concat([part.revenue.filter(keep) for part in whole]),
+    )
+
+
+def _published_until(manifests: Manifests, root: Root | None) -> int | None:
+    """The end of the newest hour that is published, or how far it is."""
+    for month in sorted(() if root is None else root.months, reverse=True):
+        assert root is not None
+        periods = manifests.manifest(month, root.months[month]).periods
+        hours = [key for key in periods if key.startswith("hour/")]
+        if hours:
+            newest = max(hours)
+            return periods[newest].open_until or hour_start_ms(newest.removeprefix("hour/")) + HOUR_MS
+    return None
+
+
+def _is_pending(entries: Mapping[str, Entry], hour: str) -> bool:
+    entry = entries.get(period_key("hour", hour))
+    return entry is None or entry.open_until is not None
+
+
+def _entries(entries: Mapping[str, Entry], hours: Iterable[str]) -> list[tuple[str, Entry]]:
+    return [(h, entries[period_key("hour", h)]) for h in hours if period_key("hour", h) in entries]
+
+
+def _overlaps(hour: str, span: Span, site: Site) -> bool:
+    start, end = span.bounds_ms(site.timezone)
+    return hour_start_ms(hour) < end and hour_start_ms(hour) + HOUR_MS > start
