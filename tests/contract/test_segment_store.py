@@ -7,6 +7,7 @@ from recount.counting.counted import Counts
 from recount.counting.rollup import Rollup
 from recount.errors import Unavailable
 from recount.keys import site_slot
+from recount.store.segment_decode import counts
 from recount.store.segments import INLINE, SegmentStore, SlotWrite, encode, locate
 from recount.store.table import ITEM_MAX_BYTES, Table
 from tests.contract import tables
@@ -123,3 +124,33 @@ def test_reading_twice_asks_the_table_once(table: Table) -> None:
     again = store.get_many([("a", DAY, "g1")])[0]
     assert isinstance(again, Counts)
     assert again.rows.filter(pl.col("dimension") == "total").height == 1
+
+
+def test_totals_of_large_segments_are_read_without_their_values(table: Table) -> None:
+    wide = [row("big", 0, "page", f"{n * 2654435761 % 2**32:x}", [n], pageviews=n) for n in range(6_000)]
+    totals = [row("big", 0, "total", "", [1], pageviews=7), row("big", 0, "series", "", [1], pageviews=7)]
+    revenue = [{"site": "big", "at": 0, "value": "", "dimension": "total", "currency": "EUR", "micros": 5}]
+    made = rollup([*totals, *wide], revenue)
+    small = {"small": encode(rollup([row("small", 0, "total", "", [1], pageviews=3)]))}
+    write = SlotWrite(DAY, 0, "g1", {"big": encode(made), **small})
+    SegmentStore(table, 1).put([write])
+    assert [place.head for place in locate(write).values()] == [True, False]
+    table.delete(("big#day/2026-11-22", "g1#n0000"))
+    fresh = SegmentStore(table, 1)
+    found = fresh.numbers([("big", DAY, "g1"), ("small", DAY, "g1")], {"total", "series"})
+    head = counts([part for part in found if part is not None], {"total", "series"})
+    assert head.rows["pageviews"].to_list() == [7, 7, 3]
+    assert head.revenue["micros"].to_list() == [5]
+    with pytest.raises(Unavailable):
+        fresh.numbers([("big", DAY, "g1")], {"total", "page"})
+
+
+def test_many_segments_are_read_by_several_threads(table: Table) -> None:
+    store = SegmentStore(table, SLOTS)
+    days = [f"day/2026-10-{day:02d}" for day in range(1, 31)]
+    for n, day in enumerate(days):
+        made = rollup([row("s", 0, "total", "", [1], pageviews=n)])
+        store.put([SlotWrite(day, site_slot("s", SLOTS), "g", {"s": encode(made)})])
+    found = SegmentStore(table, SLOTS).numbers([("s", day, "g") for day in reversed(days)])
+    views = [counts([part]).rows["pageviews"].item() for part in found if part is not None]
+    assert views == list(range(29, -1, -1))

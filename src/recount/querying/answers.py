@@ -107,7 +107,6 @@ class Answerer:
         """Raises Unavailable where the tables do not answer, InvalidInput for what rollups do not know."""
         now_ms = self._now_ms()
         seen, parts = self._planned(site, queries, now_ms)
-        self._reader.fetch(seen, (part.plan for part in parts.values()))
         data = self._loaded(seen, parts)
         tables = [
             table(
@@ -188,6 +187,7 @@ class Answerer:
         dimensions: dict[_Part, set[str]] = {}
         for (query, _), part in parts.items():
             dimensions.setdefault(part, {TOTAL}).add(dimension_of(query))
+        self._reader.fetch(seen, [(part.plan, frozenset(names)) for part, names in dimensions.items()])
         return {
             part: self._reader.load(seen, part.plan, frozenset(names), part.way)
             for part, names in dimensions.items()

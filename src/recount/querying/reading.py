@@ -23,6 +23,7 @@ from recount.store.catalog import Site
 from recount.store.manifests import Entry, Manifests, Root
 from recount.store.provenance import period_key
 from recount.store.segment_decode import counts
+from recount.store.segment_wire import HEAD_DIMENSIONS
 from recount.store.segments import SegmentStore, Wanted
 
 LIVE_HOURS_MAX: Final = 6
@@ -97,10 +98,18 @@ class Reader:
                 look.used.add((period, place.generation))
         return found
 
-    def fetch(self, look: Look, plans: Iterable[Plan]) -> None:
-        """Have every segment of every plan in process, read together."""
-        kept = list(dict.fromkeys(period for one in plans for period in one.numbers))
-        self.segments.numbers(self.wanted(look, kept))
+    def fetch(self, look: Look, plans: Iterable[tuple[Plan, frozenset[str]]]) -> None:
+        """Have every segment of every plan in process, at least with its dimensions, read together."""
+        whole = dict[str, None]()
+        heads = dict[str, None]()
+        for one, dimensions in plans:
+            periods = dict.fromkeys(one.numbers)
+            if HEAD_DIMENSIONS.issuperset(dimensions):
+                heads |= periods
+            else:
+                whole |= periods
+        self.segments.numbers(self.wanted(look, whole))
+        self.segments.numbers(self.wanted(look, heads), HEAD_DIMENSIONS)
 
     def load(self, look: Look, one: Plan, dimensions: frozenset[str], way: Way) -> Data:
         """The rows of `dimensions` that a plan holds."""
@@ -141,7 +150,7 @@ class Reader:
         )
 
     def _numbers(self, look: Look, periods: Sequence[str], dimensions: frozenset[str]) -> Counts:
-        parts = self.segments.numbers(self.wanted(look, periods))
+        parts = self.segments.numbers(self.wanted(look, periods), dimensions)
         found = counts([part for part in parts if part is not None], dimensions)
         return Counts(found.rows.with_columns(pl.lit(0, pl.Int64).alias(LIVE)), found.revenue)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -12,12 +13,15 @@ import xxhash
 import zstandard
 from numpy.typing import NDArray
 
+from recount.counting import sketch
 from recount.counting.counted import Counted
 from recount.store.segment_wire import (
     AT_UNIT_MS,
     CODEC_VERSION,
     COLUMNS,
     DIMENSION_CODES,
+    HEAD_DIMENSIONS,
+    HEAD_FROM_BYTES,
     TYPES,
     Ints,
     NumbersPart,
@@ -35,6 +39,18 @@ ORDER: Final = ("site", "dimension", "value", "at")
 
 def encode_counted(counted: Counted) -> dict[str, Segment]:
     """The segment of each site, all at once."""
+    segments = _encoded(counted)
+    large = [site for site, segment in segments.items() if len(segment.numbers) >= HEAD_FROM_BYTES]
+    if not large:
+        return segments
+    in_head = pl.col("site").is_in(large) & pl.col("dimension").is_in(list(HEAD_DIMENSIONS))
+    no_sets = pl.lit(None, sketch.SET).alias("visitors")
+    rows = counted.rows.filter(in_head).with_columns(no_sets)
+    heads = _encoded(Counted(rows, counted.revenue.filter(in_head)))
+    return segments | {site: replace(segments[site], head=head.numbers) for site, head in heads.items()}
+
+
+def _encoded(counted: Counted) -> dict[str, Segment]:
     rows = counted.rows.sort(*ORDER)
     if rows.is_empty():
         return {}

@@ -1,8 +1,9 @@
 """What the bytes of a segment hold: one site's rows of one period, columnar, zstd.
 
-Two parts, so that a page of numbers never fetches visitor sets:
+Three parts, so that a page of numbers never fetches visitor sets, and totals never the values of dimensions:
 
     numbers   every count, visitors as a number
+    head      of large segments: the numbers of HEAD_DIMENSIONS once more
     sets      a dictionary of visitors and, for each row, the indexes of its visitors in it
 
 Rows are sorted by dimension, value and moment, each column in the narrowest integer that holds it, columns of
@@ -28,6 +29,8 @@ KNOWN_DIMENSIONS: Final = (
     *("browser", "browser_version", "os", "os_version", "language", "screen", "event", "goal", "outbound"),
     *("download", "verdict", "hours"),
 )
+HEAD_DIMENSIONS: Final = frozenset({"total", "series", "hours", "verdict"})
+HEAD_FROM_BYTES: Final = 16_384  # numbers smaller than this are read as a whole
 # Append only too: columns are stored by their place.
 COLUMNS: Final = (
     *(
@@ -79,11 +82,13 @@ class SetsPart(msgspec.Struct, array_like=True):
 
 @dataclass(frozen=True)
 class Segment:
-    """One site's rows of one period; `sets` is empty where no visitor sets are kept."""
+    """One site's rows of one period; `sets` is empty where no visitor sets are kept, `head` where the numbers
+    are few."""
 
     numbers: bytes
     sets: bytes
     digest: str
+    head: bytes = b""
 
     def to_bytes(self) -> bytes:
         """For sending both parts over HTTP."""

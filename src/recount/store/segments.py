@@ -1,6 +1,7 @@
 """Segments in a table: immutable rollup blobs by site, period and generation, found through index items.
 
     <site>#<period>            / <generation>#n0000 ...   numbers (small visitor sets ride along as `sets`)
+                                 <generation>#h0000       head: totals and series of a large segment
                                  <generation>#s0000 ...   visitor sets
     index#<period>#<slot>      / <generation>#0000 ...    the sites of a slot and where their segments lie
 
@@ -10,8 +11,6 @@ Whether a site has data is decided by the index alone, never by an item that was
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -24,10 +23,11 @@ from recount.counting.counted import Counts, with_counts
 from recount.counting.rollup import Rollup, empty
 from recount.keys import site_slot
 from recount.store import blobs
+from recount.store.lru import Lru
 from recount.store.segment_decode import Numbers, Sets, counts
 from recount.store.segment_decode import rollup as segment_rollup
 from recount.store.segment_encode import encode_counted
-from recount.store.segment_wire import Segment
+from recount.store.segment_wire import HEAD_DIMENSIONS, Segment
 from recount.store.table import ITEM_MAX_BYTES, Item, Key, Reads, Table
 
 CACHE_MAX_BYTES: Final = 256 * 1024**2
@@ -35,21 +35,24 @@ CACHED_INDEXES_MAX: Final = 4096
 INLINE_SETS_MAX_BYTES: Final = 2048
 INLINE: Final = -1
 WRITERS: Final = 4
+READERS: Final = 4
+READ_TOGETHER_MIN: Final = 8  # segments that are read in one go rather than by several threads
 WRITE_ITEMS: Final = 250
 
 Wanted = tuple[str, str, str]  # (site, period key, generation)
 IndexKey = tuple[str, int, str]  # (period key, site slot, generation)
-T = TypeVar("T")
 V = TypeVar("V", Numbers, Sets)
 
 
 class Located(msgspec.Struct, frozen=True, array_like=True):
-    """Where a site's segment lies: its writer generation, its chunks (`sets` may be INLINE), its digest."""
+    """Where a site's segment lies: its writer generation, its chunks (`sets` may be INLINE), its digest, and
+    whether it has a head."""
 
     generation: str
     numbers: int
     sets: int
     digest: str
+    head: bool = False
 
 
 class _Index(msgspec.Struct, array_like=True):
@@ -79,34 +82,6 @@ def decode(segment: Segment, site: str) -> Rollup:
     return segment_rollup(Numbers(site, segment.numbers), Sets(segment.sets) if segment.sets else None)
 
 
-class Lru:
-    """Bounded by the sum of sizes; least recently used goes first. Safe to share between threads."""
-
-    def __init__(self, size_max: int) -> None:
-        self._max = size_max
-        self._size = 0
-        self._lock = threading.Lock()
-        self._items: OrderedDict[object, tuple[object, int]] = OrderedDict()
-
-    def get(self, key: object, kind: type[T]) -> T | None:
-        with self._lock:
-            found = self._items.get(key)
-            if found is None:
-                return None
-            self._items.move_to_end(key)
-        assert isinstance(found[0], kind)
-        return found[0]
-
-    def put(self, key: object, value: object, size: int) -> None:
-        with self._lock:
-            _, old = self._items.pop(key, (None, 0))
-            self._items[key] = (value, size)
-            self._size += size - old
-            while self._size > self._max:
-                _, (_, gone) = self._items.popitem(last=False)
-                self._size -= gone
-
-
 class SegmentStore:
     """Reads and writes of segments; what was read is kept in process, for it never changes."""
 
@@ -124,6 +99,7 @@ class SegmentStore:
         self._slots = site_slots
         self._cache = Lru(cache_max_bytes)
         self._indexes = Lru(CACHED_INDEXES_MAX)
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="segments")
 
     def put(self, writes: Iterable[SlotWrite]) -> int:
         """Write generations; several writers share the work. Returns the bytes of fresh segments."""
@@ -131,7 +107,8 @@ class SegmentStore:
         batches = _batched((item for write in written for item in _items(write)), WRITE_ITEMS)
         with ThreadPoolExecutor(WRITERS) as pool:
             list(pool.map(self._table.put_many, batches))
-        return sum(len(s.numbers) + len(s.sets) for write in written for s in write.segments.values())
+        sizes = (map(len, (s.numbers, s.sets, s.head)) for write in written for s in write.segments.values())
+        return sum(map(sum, sizes))
 
     def located(self, wanted: Collection[IndexKey]) -> dict[IndexKey, Mapping[str, Located]]:
         """The indexes of generations that some root shows: the sites of a slot, where their segments lie."""
@@ -149,10 +126,31 @@ class SegmentStore:
             found[key] = index.sites
         return found
 
-    def numbers(self, wanted: Sequence[Wanted]) -> list[Numbers | None]:
-        """The numbers of segments, in the order asked for; None where the index has no such site."""
+    def numbers(
+        self, wanted: Sequence[Wanted], dimensions: Collection[str] | None = None
+    ) -> list[Numbers | None]:
+        """The numbers of segments, in the order asked for; None where the index has no such site.
+
+        With `dimensions` they hold at least these: heads suffice where all of them are in heads.
+        """
         places = self.places(wanted)
-        return self._read(wanted, places, "n", Numbers, lambda site, data: Numbers(site, data))
+        suffice = dimensions is not None and HEAD_DIMENSIONS.issuperset(dimensions)
+        found: list[Numbers | None] = [None] * len(wanted)
+        for part in ("n", "h"):
+            at = [n for n, place in enumerate(places) if place is not None]
+            at = [n for n in at if self._part(wanted[n], places[n], suffice) == part]
+            some = self._read([wanted[n] for n in at], [places[n] for n in at], part, Numbers, Numbers)
+            for n, one in zip(at, some, strict=True):
+                found[n] = one
+        return found
+
+    def _part(self, wanted: Wanted, place: Located | None, head_suffices: bool) -> str:
+        """The head, unless the whole is asked for or in process anyway."""
+        if place is None or not place.head or not head_suffices:
+            return "n"
+        site, period, _ = wanted
+        whole = self._cache.get((site, period, place.generation, "n"), Numbers)
+        return "h" if whole is None else "n"
 
     def rollups(
         self, wanted: Sequence[Wanted], dimensions: Collection[str] | None = None
@@ -160,7 +158,7 @@ class SegmentStore:
         """Segments, or some dimensions of them, with their visitor sets; a row whose sets were not kept has
         an empty one."""
         places = self.places(wanted)
-        numbers = self._read(wanted, places, "n", Numbers, lambda site, data: Numbers(site, data))
+        numbers = self._read(wanted, places, "n", Numbers, Numbers)
         sets = self._read(wanted, places, "s", Sets, lambda _, data: Sets(data))
         return [
             None if n is None else segment_rollup(n, s, dimensions)
@@ -190,7 +188,7 @@ class SegmentStore:
                 key
                 for site, place in index.sites.items()
                 if place.generation == generation
-                for part in ("n", *(() if place.sets in (0, INLINE) else ("s",)))
+                for part in _stored_parts(place)
                 for key in _chunk_keys((site, period, generation), place, part)
             ]
             self._table.delete_many(chunks)
@@ -220,28 +218,55 @@ class SegmentStore:
         results: list[V | None] = []
         missing: list[int] = []
         for at, ((site, period, _), place) in enumerate(zip(wanted, places, strict=True)):
-            present = place is not None and (part == "n" or place.sets != 0)
+            present = place is not None and (part != "s" or place.sets != 0)
             key = (site, period, place.generation, part) if place is not None and present else None
             results.append(None if key is None else self._cache.get(key, kind))
             if key is not None and results[-1] is None:
                 missing.append(at)
-        keys = {at: _chunk_keys(wanted[at], places[at], part) for at in missing}
-        chunks = [key for chunk_keys in keys.values() for key in chunk_keys]
-        items = blobs.fetch_existing(self._table, chunks, self._through)
-        for at, chunk_keys in keys.items():
-            place = places[at]
-            assert place is not None
-            name = "sets" if part == "s" and place.sets == INLINE else "data"
-            site, period, _ = wanted[at]
-            value = decode(site, b"".join(items[key][name] for key in chunk_keys))
-            results[at] = value
-            self._cache.put((site, period, place.generation, part), value, value.size_bytes)
+
+        def read(some: Sequence[int]) -> list[V]:
+            keys = [_chunk_keys(wanted[at], places[at], part) for at in some]
+            items = blobs.fetch_existing(self._table, [key for chunk in keys for key in chunk], self._through)
+            return [self._decoded(wanted[at], places[at], part, items, decode) for at in some]
+
+        share = max(READ_TOGETHER_MIN, -(-len(missing) // READERS))
+        groups = [missing[at : at + share] for at in range(0, len(missing), share)]
+        found = self._readers.map(read, groups) if len(groups) > 1 else map(read, groups)
+        for some, values in zip(groups, found, strict=True):
+            for at, value in zip(some, values, strict=True):
+                results[at] = value
         return results
+
+    def _decoded(
+        self,
+        wanted: Wanted,
+        place: Located | None,
+        part: str,
+        items: Mapping[Key, Item],
+        decode: Callable[[str, bytes], V],
+    ) -> V:
+        assert place is not None
+        site, period, _ = wanted
+        name = "sets" if part == "s" and place.sets == INLINE else "data"
+        value = decode(site, b"".join(items[key][name] for key in _chunk_keys(wanted, place, part)))
+        self._cache.put((site, period, place.generation, part), value, value.size_bytes)
+        return value
+
+
+def _stored_parts(place: Located) -> Iterator[str]:
+    """The parts that have items of their own."""
+    yield "n"
+    if place.sets not in (0, INLINE):
+        yield "s"
+    if place.head:
+        yield "h"
 
 
 def _chunk_keys(wanted: Wanted, place: Located | None, part: str) -> list[Key]:
     assert place is not None
     site, period, _ = wanted
+    if part == "h":
+        return [(f"{site}#{period}", f"{place.generation}#h0000")]
     letter, chunks = ("n", place.numbers) if part == "n" or place.sets == INLINE else ("s", place.sets)
     first_only = part == "s" and place.sets == INLINE
     return [
@@ -255,14 +280,16 @@ def locate(write: SlotWrite) -> dict[str, Located]:
     sites = dict(write.kept)
     for site, segment in write.segments.items():
         sets = INLINE if _inline(segment) else len(_chunks(segment.sets))
-        sites[site] = Located(write.generation, len(_chunks(segment.numbers)), sets, segment.digest)
+        chunks = len(_chunks(segment.numbers))
+        sites[site] = Located(write.generation, chunks, sets, segment.digest, bool(segment.head))
     return dict(sorted(sites.items()))
 
 
 def _items(write: SlotWrite) -> Iterator[Item]:
     for site, segment in write.segments.items():
         inline = _inline(segment)
-        for letter, data in (("n", segment.numbers), ("s", b"" if inline else segment.sets)):
+        parts = (("n", segment.numbers), ("s", b"" if inline else segment.sets), ("h", segment.head))
+        for letter, data in parts:
             for n, chunk in enumerate(_chunks(data)):
                 item = {"pk": f"{site}#{write.period}", "sk": f"{write.generation}#{letter}{n:04d}"}
                 yield {**item, "data": chunk, **({"sets": segment.sets} if inline else {})}

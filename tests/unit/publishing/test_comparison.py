@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recount.counting import counted
@@ -70,6 +70,7 @@ def test_times_of_day_are_not_compared_twice() -> None:
     assert compare(DAY, made, gone).is_empty
 
 
+@settings(deadline=None)
 @given(st.integers(0, 3), st.integers(0, 3))
 def test_there_and_back_is_the_same_with_old_and_new_exchanged(one: int, other: int) -> None:
     sides = [
