@@ -76,6 +76,7 @@ class _Part:
 
     plan: Plan
     way: Way
+    daily: bool  # values are asked for by the day
 
 
 class Answerer:
@@ -179,7 +180,7 @@ class Answerer:
             key = (span, buckets.needs_days(site, query))
             if key not in plans:
                 plans[key] = plan(span, site.timezone, seen.shown, in_days=key[1])
-            parts[query, asked] = _Part(plans[key], _way(site, query))
+            parts[query, asked] = _Part(plans[key], _way(site, query), bool(query.filters and query.interval))
         return seen, parts
 
     def _loaded(self, seen: Look, parts: dict[tuple[Query, Span], _Part]) -> dict[_Part, Data]:
@@ -189,7 +190,7 @@ class Answerer:
             dimensions.setdefault(part, {TOTAL}).add(dimension_of(query))
         self._reader.fetch(seen, [(part.plan, frozenset(names)) for part, names in dimensions.items()])
         return {
-            part: self._reader.load(seen, part.plan, frozenset(names), part.way)
+            part: self._reader.load(seen, part.plan, frozenset(names), part.way, daily=part.daily)
             for part, names in dimensions.items()
         }
 

@@ -28,16 +28,18 @@ def confidence(query: Query, data: Data, added: pl.DataFrame) -> dict[str, Confi
     estimate: `standard_error`, a share. lower_bound: rare values of some periods were folded; a row may lack
     up to `missing_at_most` visitors. incomplete: visits that have not ended are missing.
     """
-    return {name: _of_metric(name, data, added) for name in query.metrics}
+    missing = folded_max(added) if data.segments > 1 else 0
+    estimated = is_estimated(data, added)
+    return {name: _of_metric(name, missing, estimated, data.is_open) for name in query.metrics}
 
 
-def _of_metric(name: str, data: Data, added: pl.DataFrame) -> Confidence:
-    if name in OF_ENDED and data.is_open:
+def _of_metric(name: str, missing: int, is_estimate: bool, is_open: bool) -> Confidence:
+    if name in OF_ENDED and is_open:
         return {"kind": "incomplete"}
-    if name in COUNTS and data.segments > 1 and (missing := folded_max(added)):
+    if name in COUNTS and missing:
         bound = {"missing_at_most": missing} if name == "visitors" else {}
         return {"kind": "lower_bound"} | bound
-    if name in OF_VISITORS and is_estimated(data, added):
+    if name in OF_VISITORS and is_estimate:
         return {"kind": "estimate", "standard_error": STANDARD_ERROR}
     return {"kind": "exact"}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
@@ -19,6 +19,10 @@ from recount.querying.measures import sums
 LIVE: Final = "live"
 ACTIVITY: Final = ("accepted", "exits", "ended_visits")
 ROWS_SCHEMA: Final = {**COUNTS_SCHEMA, LIVE: pl.Int64()}
+TIMED: Final = (TOTAL, SERIES, HOURS)
+_NO_VALUES: Final = pl.DataFrame(
+    schema={n: kind for n, kind in ROWS_SCHEMA.items() if n not in ("site", "at")}
+)
 
 
 @dataclass(frozen=True)
@@ -34,69 +38,82 @@ class Quarters:
 
 
 @dataclass(frozen=True)
+class Part:
+    """Some segments: `values` are sums by dimension and value, `months` and `days` the rows (ROWS_SCHEMA)
+    that are asked for by time; `revenue` is that of all rows."""
+
+    values: pl.DataFrame
+    revenue: pl.DataFrame
+    months: Counts
+    days: Counts
+
+    @classmethod
+    def of(cls, months: Counts, days: Counts, *, daily: bool = False) -> Part:
+        """`daily`: rows of every dimension are asked for by time, too."""
+        values = sums(pl.concat([months.rows, days.rows]), "dimension", "value")
+        revenue = pl.concat([months.revenue, days.revenue])
+        if daily:
+            return cls(values, revenue, months, days)
+        timed = pl.col("dimension").is_in(list(TIMED))
+        return cls(values, revenue, *(Counts(c.rows.filter(timed), c.revenue) for c in (months, days)))
+
+    @property
+    def size_bytes(self) -> int:
+        frames = (self.values, self.revenue, self.months.rows, self.days.rows)
+        return int(sum(frame.estimated_size() for frame in frames))
+
+
+@dataclass(frozen=True)
 class Data:
-    """What the segments of a plan hold: rows of months and of days (ROWS_SCHEMA) and their revenue.
+    """What the segments of a plan hold: rows of months and of days (ROWS_SCHEMA), as far as they are asked
+    for by time, and all rows added up by value, with their revenue.
 
     `live` of a row is how much of its activity (`ACTIVITY`) came from the live service. `united`: visitors of
     several days were told apart, else they are added up. `segments`: of how many it is made. `is_open`: an
     hour of it has not ended. `quarters`: instead of days, where buckets need visitor sets.
     """
 
-    months: pl.DataFrame
-    days: pl.DataFrame
-    months_revenue: pl.DataFrame
-    days_revenue: pl.DataFrame
+    parts: Sequence[Part]
     united: bool
     segments: int = 1
     is_open: bool = False
     quarters: Quarters | None = None
 
-    @classmethod
-    def of(
-        cls,
-        months: Sequence[Counts],
-        days: Sequence[Counts],
-        *,
-        united: bool,
-        segments: int,
-        is_open: bool,
-        quarters: Quarters | None = None,
-    ) -> Data:
-        nothing = Counts(pl.DataFrame(schema=ROWS_SCHEMA), pl.DataFrame(schema=REVENUE_SCHEMA))
-        of_months, of_days = [nothing, *months], [nothing, *days]
-        return cls(
-            months=pl.concat([part.rows for part in of_months]),
-            days=pl.concat([part.rows for part in of_days]),
-            months_revenue=pl.concat([part.revenue for part in of_months]),
-            days_revenue=pl.concat([part.revenue for part in of_days]),
-            united=united,
-            segments=segments,
-            is_open=is_open,
-            quarters=quarters,
-        )
+    @cached_property
+    def months(self) -> Counts:
+        return concat([part.months for part in self.parts])
 
     @cached_property
-    def by_value(self) -> pl.DataFrame:
-        """The whole range by dimension and value."""
-        return sums(pl.concat([self.months, self.days]), "dimension", "value")
+    def days(self) -> Counts:
+        return concat([part.days for part in self.parts])
+
+    @cached_property
+    def by_value(self) -> Mapping[str, pl.DataFrame]:
+        """The whole range by value, of each dimension."""
+        whole = pl.concat([part.values for part in self.parts])
+        added = whole if len(self.parts) == 1 else sums(whole, "dimension", "value")
+        return {name: rows for (name,), rows in added.partition_by("dimension", as_dict=True).items()}
+
+    def values_of(self, dimension: str) -> pl.DataFrame:
+        return self.by_value.get(dimension, _NO_VALUES)
 
     @cached_property
     def revenue_by_value(self) -> pl.DataFrame:
-        return pl.concat([self.months_revenue, self.days_revenue])
+        return pl.concat([part.revenue for part in self.parts])
 
     @cached_property
     def by_day(self) -> Counts:
         """Totals by the first moment of each day: months keep their days in the series."""
         is_day = pl.col("dimension") == SERIES, pl.col("dimension") == TOTAL
         return Counts(
-            pl.concat([self.months.filter(is_day[0]), self.days.filter(is_day[1])]),
-            pl.concat([self.months_revenue.filter(is_day[0]), self.days_revenue.filter(is_day[1])]),
+            pl.concat([self.months.rows.filter(is_day[0]), self.days.rows.filter(is_day[1])]),
+            pl.concat([self.months.revenue.filter(is_day[0]), self.days.revenue.filter(is_day[1])]),
         )
 
     def of_days(self, dimension: str, keep: pl.Expr | bool = True) -> Counts:
         """Rows of a dimension by the first moment of each day."""
         is_of = (pl.col("dimension") == dimension) & keep
-        return Counts(self.days.filter(is_of), self.days_revenue.filter(is_of))
+        return Counts(self.days.rows.filter(is_of), self.days.revenue.filter(is_of))
 
     @cached_property
     def by_hour(self) -> Counts:
@@ -104,8 +121,7 @@ class Data:
 
     @cached_property
     def is_of_several_days(self) -> bool:
-        total = self.days.filter(pl.col("dimension") == TOTAL)
-        return not self.months.is_empty() or total["at"].n_unique() > 1
+        return self.by_day.rows["at"].n_unique() > 1
 
     @cached_property
     def has_estimates(self) -> bool:
@@ -126,6 +142,13 @@ def shown(made: Rollup, live: Rollup, dimensions: frozenset[str]) -> Counts:
         .with_columns(pl.col(LIVE).fill_null(0), visitors=pl.col(VISITOR_COUNT))
     )
     return Counts(rows.select(*ROWS_SCHEMA), counted.revenue.filter(inside))
+
+
+def concat(counts: Sequence[Counts]) -> Counts:
+    """One after another; none gives no rows."""
+    nothing = Counts(pl.DataFrame(schema=ROWS_SCHEMA), pl.DataFrame(schema=REVENUE_SCHEMA))
+    whole = [nothing, *counts]
+    return Counts(pl.concat([c.rows for c in whole]), pl.concat([c.revenue for c in whole]))
 
 
 def placed(rows: pl.DataFrame, starts: Sequence[int]) -> pl.DataFrame:

@@ -15,11 +15,12 @@ from recount.counting.rebuild import HOURS, day_rollup, hours_of_day
 from recount.counting.rollup import SERIES, TOTAL, Rollup, merge
 from recount.keys import site_slot
 from recount.periods import HOUR_MS, day_of, hour_start_ms, hours_between
-from recount.querying.data import LIVE, Data, Quarters, shown
+from recount.querying.data import LIVE, Data, Part, Quarters, concat, shown
 from recount.querying.live_source import LiveHours, LiveSource
 from recount.querying.plan import Composed, Plan, Shown, periods_of
 from recount.querying.query import Span
 from recount.store.catalog import Site
+from recount.store.lru import Lru
 from recount.store.manifests import Entry, Manifests, Root
 from recount.store.provenance import period_key
 from recount.store.segment_decode import counts
@@ -27,6 +28,7 @@ from recount.store.segment_wire import HEAD_DIMENSIONS
 from recount.store.segments import SegmentStore, Wanted
 
 LIVE_HOURS_MAX: Final = 6
+SUMS_MAX_BYTES: Final = 64 * 1024**2
 
 
 class Way(Enum):
@@ -81,12 +83,13 @@ def look(
     )
 
 
-@dataclass(frozen=True)
 class Reader:
-    """Reads what plans name."""
+    """Reads what plans name. Safe to share between threads."""
 
-    segments: SegmentStore
-    site_slots: int
+    def __init__(self, segments: SegmentStore, site_slots: int) -> None:
+        self.segments = segments
+        self.site_slots = site_slots
+        self._sums = Lru(SUMS_MAX_BYTES)
 
     def wanted(self, look: Look, periods: Iterable[str]) -> list[Wanted]:
         """Where to read periods; what has data of the site counts as used."""
@@ -111,46 +114,57 @@ class Reader:
         self.segments.numbers(self.wanted(look, whole))
         self.segments.numbers(self.wanted(look, heads), HEAD_DIMENSIONS)
 
-    def load(self, look: Look, one: Plan, dimensions: frozenset[str], way: Way) -> Data:
-        """The rows of `dimensions` that a plan holds."""
+    def load(
+        self, look: Look, one: Plan, dimensions: frozenset[str], way: Way, *, daily: bool = False
+    ) -> Data:
+        """The rows of `dimensions` that a plan holds; `daily`: values are asked for by the day, too."""
         if way is Way.QUARTERS:
             return self._quarters(look, one)
+        united = way is Way.UNITED
+        parts = [self._united(look, one, dimensions)] if united else self._parts(look, one, dimensions, daily)
+        return Data(parts, united, len(one.numbers) + len(one.sets), self._is_open(look, one))
+
+    def _united(self, look: Look, one: Plan, dimensions: frozenset[str]) -> Part:
         composed = [self._composed(look, day, dimensions) for day in one.composed]
-        months, days = list[Counts](), list[Counts]()
-        if way is Way.UNITED:
-            parts = [*self._rollups(look, one.numbers, dimensions), *(made for made, _ in composed)]
-            whole = merge(parts, regroup=pl.lit(0))
-            live = merge([made for _, made in composed], regroup=pl.lit(0))
-            days = [shown(whole, live, dimensions)]
-        else:
-            inside = dimensions | {HOURS}
-            months = [self._numbers(look, one.months, dimensions | {SERIES})]
-            days = [self._numbers(look, one.days, inside)]
-            days += [shown(made, live, inside) for made, live in composed]
-        return Data.of(
-            months,
-            days,
-            united=way is Way.UNITED,
-            segments=len(one.numbers) + len(one.sets),
-            is_open=self._is_open(look, one),
-        )
+        stored = self._rollups(look, one.numbers, dimensions)
+        whole = merge([*stored, *(made for made, _ in composed)], regroup=pl.lit(0))
+        live = merge([made for _, made in composed], regroup=pl.lit(0))
+        return Part.of(concat([]), shown(whole, live, dimensions))
+
+    def _parts(self, look: Look, one: Plan, dimensions: frozenset[str], daily: bool) -> list[Part]:
+        """What is stored, and the days put together."""
+        stored = self._stored(look, one, dimensions, daily)
+        if not one.composed:
+            return [stored]
+        inside = dimensions | {HOURS}
+        made = [shown(*self._composed(look, day, dimensions), inside) for day in one.composed]
+        return [stored, Part.of(concat([]), concat(made), daily=daily)]
+
+    def _stored(self, look: Look, one: Plan, dimensions: frozenset[str], daily: bool) -> Part:
+        """What is stored never changes, and so do sums of it: those of the last pages are kept."""
+        months, days = self.wanted(look, one.months), self.wanted(look, one.days)
+        key = (look.site.id, tuple(months), tuple(days), dimensions, daily)
+        found = self._sums.get(key, Part)
+        if found is None:
+            found = Part.of(
+                self._numbers(months, dimensions | {SERIES}),
+                self._numbers(days, dimensions | {HOURS}),
+                daily=daily,
+            )
+            self._sums.put(key, found, found.size_bytes)
+        return found
 
     def _quarters(self, look: Look, one: Plan) -> Data:
         composed = [self._composed(look, day, frozenset({TOTAL})) for day in one.composed]
         series = pl.col("dimension") == SERIES
         parts = [*self._rollups(look, one.days, {SERIES}), *(made for made, _ in composed)]
         made, live = (_joined(each, series) for each in (parts, [live for _, live in composed]))
-        return Data.of(
-            [self._numbers(look, one.months, frozenset({TOTAL}))],
-            [],
-            united=True,
-            segments=len(one.numbers) + len(one.sets),
-            is_open=self._is_open(look, one),
-            quarters=Quarters(made, live),
-        )
+        months = Part.of(self._numbers(self.wanted(look, one.months), {TOTAL}), concat([]))
+        segments = len(one.numbers) + len(one.sets)
+        return Data([months], True, segments, self._is_open(look, one), Quarters(made, live))
 
-    def _numbers(self, look: Look, periods: Sequence[str], dimensions: frozenset[str]) -> Counts:
-        parts = self.segments.numbers(self.wanted(look, periods), dimensions)
+    def _numbers(self, wanted: Sequence[Wanted], dimensions: Collection[str]) -> Counts:
+        parts = self.segments.numbers(wanted, dimensions)
         found = counts([part for part in parts if part is not None], dimensions)
         return Counts(found.rows.with_columns(pl.lit(0, pl.Int64).alias(LIVE)), found.revenue)
 

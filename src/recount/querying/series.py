@@ -40,7 +40,7 @@ def _by_bucket(query: Query, data: Data, starts: list[int]) -> Counts:
         found = _stored(query, data)
         return Counts(placed(found.rows, starts), placed(found.revenue, starts))
     fine, is_total = data.quarters.by(starts), pl.col("dimension") == TOTAL
-    months = Counts(data.months.filter(is_total), data.months_revenue.filter(is_total))
+    months = Counts(data.months.rows.filter(is_total), data.months.revenue.filter(is_total))
     return Counts(pl.concat([fine.rows, months.rows]), pl.concat([fine.revenue, months.revenue]))
 
 

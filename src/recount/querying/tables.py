@@ -53,14 +53,14 @@ def dimension_of(query: Query) -> str:
 
 def _added(query: Query, data: Data) -> pl.DataFrame:
     """The whole range by the values of the query's dimension."""
-    return data.by_value.filter(pl.col("dimension") == dimension_of(query))
+    return data.values_of(dimension_of(query))
 
 
 def _kept(query: Query, data: Data) -> pl.DataFrame:
     """The rows that pass the filters, with their metrics."""
     added = _added(query, data).filter(fitting(query.filters))
     if "conversion_rate" in query.metrics:
-        everyone = data.by_value.filter(pl.col("dimension") == TOTAL)[VISITORS].sum()
+        everyone = data.values_of(TOTAL)[VISITORS].sum()
         added = added.with_columns(pl.lit(everyone).alias(ALL_VISITORS))
     return measured(added, query.metrics, dimension_of(query))
 
