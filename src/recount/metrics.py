@@ -72,6 +72,14 @@ DAX_READS: Final = Spec(
     ("outcome",),
 )
 QUERY_SECONDS: Final = Spec("recount_query_seconds", "Time to answer a query", ("route",), SECONDS_BUCKETS)
+SCAN_SECONDS: Final = Spec(
+    "recount_scan_seconds", "Time to answer from the archive", ("kind",), SECONDS_BUCKETS
+)
+SCAN_BYTES: Final = Spec("recount_scan_bytes_total", "Compressed bytes read from the archive", ("kind",))
+SCAN_REFUSED: Final = Spec(
+    "recount_scan_refused_total", "Scans not finished: busy, too_slow, too_large, cancelled", ("reason",)
+)
+SCANS_PRESENT: Final = Spec("recount_scans_present", "Scans of the archive, running or waiting")
 
 
 class Metrics:

@@ -78,7 +78,7 @@ def look(
         root,
         Shown(entries, covered),
         live,
-        _published_until(manifests, root),
+        manifests.published_until_ms(root),
         min(map(hour_start_ms, still_open), default=None),
     )
 
@@ -216,18 +216,6 @@ def _joined(parts: Sequence[Rollup], keep: pl.Expr) -> Rollup:
         pl.concat([part.rows.filter(keep) for part in whole]),
         pl.concat([part.revenue.filter(keep) for part in whole]),
     )
-
-
-def _published_until(manifests: Manifests, root: Root | None) -> int | None:
-    """The end of the newest hour that is published, or how far it is."""
-    for month in sorted(() if root is None else root.months, reverse=True):
-        assert root is not None
-        periods = manifests.manifest(month, root.months[month]).periods
-        hours = [key for key in periods if key.startswith("hour/")]
-        if hours:
-            newest = max(hours)
-            return periods[newest].open_until or hour_start_ms(newest.removeprefix("hour/")) + HOUR_MS
-    return None
 
 
 def _is_pending(entries: Mapping[str, Entry], hour: str) -> bool:

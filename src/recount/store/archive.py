@@ -13,7 +13,7 @@ draft adopted (by the file `adopted` beside the seal).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 import polars as pl
@@ -21,7 +21,9 @@ import xxhash
 
 from recount.errors import Conflict
 from recount.keys import event_slots
+from recount.store import row_groups
 from recount.store.objects import FAST_ZSTD_LEVEL, Objects, Sites
+from recount.store.row_groups import Footer
 
 if TYPE_CHECKING:
     from recount.counting.visits import Cut
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 SEAL: Final = "generation.json"
 ADOPTED: Final = "adopted"
 DRAFT_NOTE: Final = "draft_of"
+
+Part = Literal["events", "ends"]
 
 
 class SlotInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -207,6 +211,24 @@ class Archive:
         """Rows of CARRY_SCHEMA: visits still open when this hour ended."""
         return self._read("carry", hour, generation, slot, None, None, slots)
 
+    def footer(self, name: Part, hour: str, generation: str, slot: int) -> Footer:
+        """Raises FileNotFoundError where the generation has been deleted."""
+        return Footer.of(self._objects.open_parquet(_path(name, hour, generation, slot)))
+
+    def read_groups(
+        self,
+        name: Part,
+        hour: str,
+        generation: str,
+        slot: int,
+        groups: Sequence[int],
+        columns: Sequence[str],
+        site: str,
+    ) -> pl.DataFrame:
+        """A site's rows of some row groups. Raises FileNotFoundError where they have been deleted."""
+        file = self._objects.open_parquet(_path(name, hour, generation, slot))
+        return row_groups.read(file, groups, columns, site)
+
     def remove(self, hour: str, generation: str) -> None:
         """Delete a generation for good (erasure, garbage collection)."""
         self._objects.remove(_folder(hour, generation))
@@ -259,3 +281,7 @@ def by_slot(infos: Iterable[SlotInfo]) -> dict[int, SlotInfo]:
 
 def _folder(hour: str, generation: str) -> str:
     return f"archive/hour={hour}/generation={generation}"
+
+
+def _path(name: Part, hour: str, generation: str, slot: int) -> str:
+    return f"{_folder(hour, generation)}/slot={slot:04d}/{name}.parquet"

@@ -18,6 +18,7 @@ from typing import Final
 import msgspec
 
 from recount.errors import Conflict
+from recount.periods import HOUR_MS, hour_start_ms
 from recount.store import blobs
 from recount.store.provenance import Provenance, month_of_key
 from recount.store.table import Key, Table
@@ -156,6 +157,17 @@ class Manifests:
             for key in wanted[month]
             if key in manifest.periods
         }
+
+    def published_until_ms(self, root: Root | None) -> int | None:
+        """The end of the newest hour that a root shows, or how far that hour is published."""
+        for month in sorted(() if root is None else root.months, reverse=True):
+            assert root is not None
+            periods = self.manifest(month, root.months[month]).periods
+            hours = [key for key in periods if key.startswith("hour/")]
+            if hours:
+                newest = max(hours)
+                return periods[newest].open_until or hour_start_ms(newest.removeprefix("hour/")) + HOUR_MS
+        return None
 
     def move(
         self, expected: Root | None, new: Root, changed: Sequence[Manifest], publication: Publication

@@ -120,6 +120,10 @@ class Objects:
             out.write(data)
         return len(data), xxhash.xxh3_128_hexdigest(data)
 
+    def open_parquet(self, path: str) -> pq.ParquetFile:
+        """A Parquet file of which the footer is read. Raises FileNotFoundError where there is none."""
+        return pq.ParquetFile(self._fs.open_input_file(self._full(path)))
+
     def get_frame(
         self, paths: Sequence[str], columns: Sequence[str] | None = None, sites: Sites | None = None
     ) -> pl.DataFrame:

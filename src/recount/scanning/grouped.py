@@ -1,0 +1,171 @@
+"""Rows of the archive -> numbers by any combination of dimensions, counted by the fold.
+
+The fold counts each site for itself. So what a row has as values becomes its site, and one fold counts all
+combinations at once, by exactly the rules of the rollups.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import orjson
+import polars as pl
+
+from recount.counting import steps
+from recount.counting.batch import batch_of
+from recount.counting.coding import Coded, Ints
+from recount.counting.fold import EVENT_FACTS, empty, merge
+from recount.counting.grouping import Amounts, Facts
+from recount.counting.rollup import Rollup
+from recount.counting.tally import Tally
+from recount.counting.visits import ARCHIVE_SCHEMA, VISIT_END_SCHEMA
+from recount.interpret import Interpreter
+from recount.periods import HOUR_MS, QUARTER_MS, day_span_ms
+from recount.querying.measures import fitting
+from recount.scanning.asked import Asked
+from recount.scanning.dimensions import Lookup, having, with_value
+from recount.store.catalog import Site
+
+LABEL: Final = "_label"
+UNITED_AT: Final = 0
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """The moments that numbers are told apart by: each local day, each hour of it, or none."""
+
+    days: tuple[int, ...]  # first moment of each, ascending, and the one after the last
+    end_ms: int
+    hourly: bool = False
+    united: bool = False
+
+    @classmethod
+    def of(cls, asked: Asked, *, united: bool) -> Buckets:
+        """`united`: the visitors of all days in one set (where they can be told apart)."""
+        days = [day_span_ms(day, asked.zone) for day in asked.span.days]
+        end = asked.span.bounds_ms(asked.zone)[1]
+        starts = (*(start for start, _ in days), days[-1][1])
+        return cls(starts, end, hourly=asked.interval == "hour", united=united)
+
+    def within(self, rollup: Rollup) -> Rollup:
+        """What lies in the range, by bucket."""
+        inside = pl.col("at").is_between(self.days[0], self.end_ms, closed="left")
+        rows, revenue = rollup.rows.filter(inside), rollup.revenue.filter(inside)
+        at = {moment: self._start(moment) for moment in {*rows["at"].unique(), *revenue["at"].unique()}}
+        moved = pl.col("at").replace_strict(at, return_dtype=pl.Int64) if at else pl.col("at")
+        return merge([Rollup(rows, revenue)], regroup=moved)
+
+    def _start(self, moment: int) -> int:
+        if self.united:
+            return UNITED_AT
+        day = self.days[bisect_right(self.days, moment) - 1]
+        return moment - (moment - day) % HOUR_MS if self.hourly else day
+
+
+class Counting:
+    """Counts chunks of one site's rows; `merged` adds them up. Safe to share between threads."""
+
+    def __init__(self, site: Site, asked: Asked, buckets: Buckets, interpreter: Interpreter) -> None:
+        self._site = replace(site, timezone=asked.zone)
+        self._asked = asked
+        self._buckets = buckets
+        self._interpreter = interpreter
+        self._lookup = Lookup(site, interpreter)
+
+    def count(self, events: pl.DataFrame, ends: pl.DataFrame) -> Rollup:
+        """Rows whose `site` is the label of their combination (see `values_of`).
+
+        events, ends: `asked.event_columns` and `asked.end_columns` of whole hours; empty if there are none.
+        """
+        events, ends = self._labelled(self._kept(events)), self._labelled(self._kept(ends))
+        if events.is_empty() and ends.is_empty():
+            return empty()
+        counted = self._folded(
+            _complete(events, {n: ARCHIVE_SCHEMA[n] for n in EVENT_FACTS}), _complete(ends, VISIT_END_SCHEMA)
+        )
+        if self._asked.counted_as not in self._asked.dimensions:
+            counted = _without_value(counted)
+        return self._buckets.within(counted)
+
+    def _kept(self, rows: pl.DataFrame) -> pl.DataFrame:
+        for one in self._asked.filters:
+            if rows.is_empty():
+                break
+            rows = having(rows, self._lookup.values(rows, one.dimension).filter(fitting([one])))
+        return rows
+
+    def _labelled(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """With the label of each row's values as its site; once for each combination that it has."""
+        names = self._asked.labels
+        for number, name in enumerate(names):
+            if not rows.is_empty():
+                rows = with_value(rows, self._lookup.values(rows, name), f"_{number}")
+        if rows.is_empty() or not names:
+            return rows.with_columns(site=pl.lit(_label(())))
+        columns = [f"_{number}" for number in range(len(names))]
+        labels = rows.select(columns).unique()
+        labels = labels.with_columns(pl.Series(LABEL, [_label(values) for values in labels.iter_rows()]))
+        labelled = rows.join(labels, on=columns, how="left", maintain_order="left")
+        return labelled.with_columns(site=pl.col(LABEL)).drop(LABEL, *columns)
+
+    def _folded(self, events: pl.DataFrame, ends: pl.DataFrame) -> Rollup:
+        sites = dict.fromkeys({*events["site"].unique(), *ends["site"].unique()}, self._site)
+        batch = batch_of(events, ends, sites, self._interpreter, QUARTER_MS, HOUR_MS)
+        tally = _OneDimension(batch.grid, self._asked.counted_as)
+        match self._asked.counted_as:
+            case "page":
+                steps.pages_seen(batch, tally)
+            case "exit_page":
+                steps.exits(batch, tally)
+            case _:
+                steps.visits(batch, tally)
+        return tally.rollup()
+
+
+class _OneDimension(Tally):
+    """Leaves out everything but one dimension."""
+
+    def __init__(self, grid: object, wanted: str) -> None:
+        super().__init__(grid)  # type: ignore[arg-type]
+        self._wanted = wanted
+
+    def count(self, facts: Facts, dimension: str | Coded, value: Coded) -> None:
+        if dimension == self._wanted:
+            super().count(facts, dimension, value)
+
+    def earn(self, amounts: Amounts, place: Ints, dimension: str | Coded, value: Coded) -> None:
+        if dimension == self._wanted:
+            super().earn(amounts, place, dimension, value)
+
+
+def values_of(labels: pl.Series, names: Sequence[str]) -> pl.DataFrame:
+    """The values that labels stand for, a column a dimension."""
+    distinct = labels.unique(maintain_order=True)
+    values = [orjson.loads(label) for label in distinct]
+    table = pl.DataFrame(values, schema=dict.fromkeys(names, pl.String()), orient="row")
+    return table.with_columns(distinct.alias(LABEL))
+
+
+def _label(values: Sequence[str]) -> str:
+    return orjson.dumps(values).decode()
+
+
+def _complete(rows: pl.DataFrame, schema: dict[str, pl.DataType]) -> pl.DataFrame:
+    """With a column of nothing for each that the fold looks at and nobody asked for."""
+    if not rows.columns or "visitor" not in rows.columns:
+        return pl.DataFrame(schema=schema)
+    return rows.select(
+        pl.col(name) if name in rows.columns else pl.lit(None, kind).alias(name)
+        for name, kind in schema.items()
+    )
+
+
+def _without_value(rollup: Rollup) -> Rollup:
+    nothing = pl.lit("").alias("value")
+    return merge(
+        [Rollup(rollup.rows.with_columns(nothing), rollup.revenue.with_columns(nothing))],
+        regroup=pl.col("at"),
+    )
