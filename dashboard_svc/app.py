@@ -25,7 +25,8 @@ def create_app(services: Services, desk: Desk | None = None) -> Flask:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals["asset"] = lambda name: f"/static/{version}/{name}"
     app.register_blueprint(health.blueprint(services))
-    app.register_blueprint(api.blueprint(services))
+    for part in api.blueprints(services):
+        app.register_blueprint(part)
     app.register_blueprint(corrections_api.blueprint(services))
     app.add_url_rule("/static/<version>/<path:name>", ASSET, _asset)
     if desk is not None:

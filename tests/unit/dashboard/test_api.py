@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from dashboard_svc.api import BODY_MAX_BYTES, PATH
+from dashboard_svc.api.bodies import BODY_MAX_BYTES
+from dashboard_svc.api.query import PATH
 from tests.unit.dashboard.fake import FakeAnswerer
 
 PAGES = {"site": "demo", "dimensions": ["page"], "metrics": ["visitors", "pageviews"], "limit": 2}
@@ -84,15 +85,39 @@ def test_bad_parameters(client: FlaskClient, query: str) -> None:
     assert client.get(f"{PATH}?{query}").status_code == 400
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 1000])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"\xff",
+        b"[" * 1000,
+        b"[" * 17 + b"]" * 17,
+        b'{"site": NaN}',
+        b'{"site": "\\ud800"}',
+        b"[" * 32_000,
+    ],
+)
 def test_no_json(client: FlaskClient, body: bytes) -> None:
     answer = client.post(PATH, data=body)
     assert answer.status_code == 400
     assert "JSON" in answer.get_json(force=True)["detail"]
 
 
+def test_what_could_be_meant_in_two_ways_is_asked_back(client: FlaskClient) -> None:
+    answer = client.post(PATH, data=b'{"site": "demo", "limit": 1, "limit": 2}')
+    assert (answer.status_code, answer.get_json(force=True)["field"]) == (400, "limit")
+
+
+def test_what_is_no_json_by_its_own_word(client: FlaskClient) -> None:
+    answer = client.post(PATH, data="site=demo", content_type="application/x-www-form-urlencoded")
+    assert (answer.status_code, answer.content_type) == (415, "application/problem+json")
+    assert "Content-Type: application/json" in answer.get_json(force=True)["detail"]
+
+
 def test_too_large(client: FlaskClient) -> None:
-    assert client.post(PATH, data=b" " * (BODY_MAX_BYTES + 1)).status_code == 400
+    answer = client.post(PATH, data=b" " * (BODY_MAX_BYTES + 1))
+    assert (answer.status_code, answer.content_type) == (413, "application/problem+json")
 
 
 def test_tables_away(client: FlaskClient, answerer: FakeAnswerer) -> None:

@@ -1,15 +1,15 @@
-"""The Stats API: `/api/v1/query`."""
+"""`/api/v1/query`: numbers of a site."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any, Final
 
-import orjson
 from flask import Blueprint, Response, request
 from werkzeug.datastructures import MultiDict
 
 from dashboard_svc import caching
+from dashboard_svc.api.answers import json_answer, moment
+from dashboard_svc.api.bodies import json_of
 from dashboard_svc.corrected import CorrectedAnswers, notes
 from dashboard_svc.services import Services
 from recount.errors import InvalidInput
@@ -19,7 +19,6 @@ from recount.querying.parse import parse
 from recount.querying.query import Query
 from recount.store.catalog import Site
 
-BODY_MAX_BYTES: Final = 64 * 1024
 QUERIES_MAX: Final = 50
 PATH: Final = "/api/v1/query"
 _LISTS: Final = ("metrics", "dimensions")
@@ -45,18 +44,18 @@ def blueprint(services: Services) -> Blueprint:
     @api.post(PATH)
     def post() -> Response:
         """One query, or a list of queries of one site, answered from one state of what is published."""
-        body = _body()
+        body = json_of(request)
         now_ms = services.now_ms()
         if not isinstance(body, list):
             site, query = parse(body, services.sites.get, now_ms)
             answers = answered(site, [query])
-            return _json(_answer(site, query, answers) | explained([body], site, answers))
+            return json_answer(_answer(site, query, answers) | explained([body], site, answers))
         site, queries = _queries(body, services, now_ms)
         answers = answered(site, queries)
         said = described(site, queries, answers)
         tables = zip(answers.tables, said, strict=True)
         whole = {"answers": [{"rows": rows} | about for rows, about in tables]}
-        return _json(whole | _fresh(answers) | explained(body, site, answers))
+        return json_answer(whole | _fresh(answers) | explained(body, site, answers))
 
     @api.get(PATH)
     def get() -> Response:
@@ -68,20 +67,11 @@ def blueprint(services: Services) -> Blueprint:
         if unchanged is not None:
             return unchanged
         answers = answered(site, [query])
-        answer = _json(_answer(site, query, answers))
+        answer = json_answer(_answer(site, query, answers))
         answer.headers[VERSION] = caching.name(answers, SALT)
         return asked.answer(answer, answers)
 
     return api
-
-
-def _body() -> Any:
-    if (request.content_length or 0) > BODY_MAX_BYTES:
-        raise InvalidInput(f"a query has at most {BODY_MAX_BYTES} bytes")
-    try:
-        return orjson.loads(request.get_data())
-    except orjson.JSONDecodeError as error:
-        raise InvalidInput(f"the body is no JSON: {error}") from None
 
 
 def _queries(body: list[Any], services: Services, now_ms: int) -> tuple[Site, list[Query]]:
@@ -116,18 +106,7 @@ def _answer(site: Site, query: Query, answers: CorrectedAnswers) -> dict[str, An
 
 def _fresh(answers: CorrectedAnswers) -> dict[str, Any]:
     return {
-        "published_until": _moment(answers.published_until_ms),
-        "live_as_of": _moment(answers.live_as_of_ms),
+        "published_until": moment(answers.published_until_ms),
+        "live_as_of": moment(answers.live_as_of_ms),
         "notes": [*answers.notes, *notes(answers.corrections)],
     }
-
-
-def _moment(ms: int | None) -> str | None:
-    """ISO 8601 in UTC."""
-    return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _json(body: dict[str, Any]) -> Response:
-    return Response(
-        orjson.dumps(body), content_type="application/json", headers={"Cache-Control": "no-store"}
-    )

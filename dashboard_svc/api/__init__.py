@@ -1,0 +1,13 @@
+"""The Stats API, `/api/v1/...`: one file a resource, each a blueprint that `blueprints` lists."""
+
+from __future__ import annotations
+
+from flask import Blueprint
+
+from dashboard_svc.api import query
+from dashboard_svc.services import Services
+
+
+def blueprints(services: Services) -> list[Blueprint]:
+    """Everything below `/api/`."""
+    return [query.blueprint(services)]
