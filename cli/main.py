@@ -28,6 +28,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "env": Entry("cli.stack:env", "Print the settings of the stack as shell variables."),
     "clean-data": Entry("cli.stack:clean_data", "Stop everything and delete all data (asks first)."),
     "sites": Entry("cli.sites:sites", "Add and list sites."),
+    "tokens": Entry("cli.tokens:tokens", "Make, list and revoke tokens of the Stats API."),
     "demo": Entry("cli.demo:demo", "Send believable traffic to the site demo."),
     "import": Entry("cli.import_log:import_group", "Import history, such as a web server's access log."),
     "publish-open": Entry("cli.publish_open:publish_open", "Publish the hours that are still running, now."),

@@ -10,10 +10,10 @@ from flask import Flask, Response, jsonify, request
 
 from edge import answers, tracker
 from edge.bodies import Bodies
-from edge.client import bearer_token
 from edge.door import Door
 from edge.imports import Importer
 from edge.spool_format import oldest_unshipped_ms, read_progress, waiting_bytes
+from recount.callers import bearer_token
 from recount.drains import DRAINING
 from recount.errors import Refused, Unavailable
 from recount.limits import BODY_IMPORT_MAX_BYTES

@@ -12,7 +12,6 @@ import structlog
 
 from edge.app import LeftS, create_app
 from edge.bodies import Bodies
-from edge.client import Proxies
 from edge.door import Door
 from edge.geo import open_geo
 from edge.imports import Importer
@@ -23,6 +22,7 @@ from edge.spool import Spool
 from edge.tally import Tallies
 from edge.wsgi import Front
 from recount import metrics as m
+from recount.callers import Proxies
 from recount.discovery import Instance, Presence, open_directory
 from recount.drains import Drains
 from recount.errors import SetupError

@@ -13,10 +13,10 @@ from typing import Final, Protocol
 
 import msgspec
 
-from edge.client import normalise
 from edge.client_event import ClientEvent
 from edge.geo import Geo
 from edge.rules import SiteRules
+from recount.callers import normalise
 from recount.errors import Refused
 from recount.event import (
     AGE_MAX_MS,

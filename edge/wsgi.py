@@ -12,12 +12,12 @@ from msgspec.structs import replace
 
 from edge import answers
 from edge.bodies import Bodies
-from edge.client import REQUEST_HEADER, Proxies, bearer_token
 from edge.client_event import ClientEvent, from_query, parse_body
 from edge.door import Door
 from edge.policy import Asked
 from edge.server import WsgiApp
 from edge.tally import Histogram
+from recount.callers import REQUEST_HEADER, Proxies, bearer_token
 from recount.errors import Refused, Unavailable
 from recount.event import SourceKind
 from recount.limits import BODY_BATCH_MAX_BYTES

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from edge.client import REQUEST_HEADER
 from edge.front import LOOPBACK, OPERATOR
+from recount.callers import REQUEST_HEADER
 from recount.errors import SetupError
 from recount.limits import BODY_BATCH_MAX_BYTES, BODY_IMPORT_MAX_BYTES
 from recount.settings import Settings

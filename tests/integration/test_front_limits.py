@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from edge.client import REQUEST_HEADER
 from edge.front.render import ADDRESS_MAX_BYTES, BODY_MAX_BYTES, HEADERS_MAX_BYTES, RATE_WINDOW_S
 from edge.ingest import READING_MAX
+from recount.callers import REQUEST_HEADER
 from recount.limits import BODY_BATCH_MAX_BYTES, BODY_IMPORT_MAX_BYTES
 from tests.integration.front_door import (
     BROWSER,

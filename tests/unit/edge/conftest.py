@@ -13,7 +13,6 @@ from werkzeug.test import Client, TestResponse
 
 from edge.app import create_app
 from edge.bodies import Bodies
-from edge.client import Proxies
 from edge.door import Door
 from edge.geo import Place
 from edge.imports import Importer
@@ -21,6 +20,7 @@ from edge.rules import DaySalts, Sites
 from edge.spool import Spool
 from edge.spool_reader import Reader
 from edge.wsgi import Front
+from recount.callers import Proxies
 from recount.metrics import Metrics
 from recount.store.catalog import Catalog, Site
 from recount.store.salts import Salts

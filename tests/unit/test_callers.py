@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge.client import Proxies, bearer_token, normalise
+from recount.callers import Proxies, bearer_token, normalise
 from recount.errors import SetupError
 
 
