@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from itertools import groupby
@@ -99,13 +100,19 @@ def _filter(text: str) -> dict[str, Any]:
 
 def _ask(url: str, body: dict[str, Any]) -> dict[str, Any]:
     try:
-        response = httpx.post(f"{url}/api/v1/query", json=body, timeout=60)
+        response = httpx.post(f"{url}/api/v1/query", json=body, headers=_credentials(), timeout=60)
     except httpx.TransportError as error:
         raise SetupError("dashboard", f"does not answer at {url}: {error}", "start it: make up") from None
     answer: dict[str, Any] = orjson.loads(response.content)
     if not response.is_success:
         raise InvalidInput(str(answer.get("detail", response.text)), field=answer.get("field"))
     return answer
+
+
+def _credentials() -> dict[str, str]:
+    """The token that RECOUNT_API_TOKEN holds, for dashboards that answer to tokens only."""
+    token = os.environ.get("RECOUNT_API_TOKEN")
+    return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 def _print(answer: dict[str, Any]) -> None:

@@ -10,6 +10,9 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from dashboard_svc.access.gate import Gate, are_required
+from dashboard_svc.access.known_tokens import KnownTokens
+from dashboard_svc.access.rates import Rates
 from dashboard_svc.app import create_app
 from dashboard_svc.bridge import Bridge
 from dashboard_svc.comparisons import Comparisons
@@ -21,6 +24,7 @@ from dashboard_svc.services import Services
 from dashboard_svc.sites import Sites
 from dashboard_svc.streams import Streams
 from recount import logs
+from recount.callers import Proxies
 from recount.discovery import Directory, Instance, Presence, open_directory
 from recount.metrics import Metrics
 from recount.publishing import thresholds
@@ -40,6 +44,7 @@ from recount.store.reprocessings import Reprocessings
 from recount.store.segments import SegmentStore
 from recount.store.table import Reads
 from recount.store.tables import Tables, open_tables
+from recount.store.tokens import Tokens
 
 SERVICE = "dashboard"
 
@@ -75,14 +80,12 @@ def wire(
     manifests = Manifests(tables.manifests)
     segments = SegmentStore(tables.rollups, settings.site_slots, through=through)
     corrections = KeptLog(CorrectionLog(tables.catalog))
-    answerer = Answerer(
-        manifests,
-        segments,
-        site_slots=settings.site_slots,
-        live=LiveHttp(directory),
-    )
+    live = LiveHttp(directory)
+    answerer = Answerer(manifests, segments, site_slots=settings.site_slots, live=live)
     return Services(
         sites=Sites(Catalog(tables.catalog)),
+        gate=_gate(settings, tables, directory),
+        live=live,
         answerer=Corrected(answerer, corrections),
         corrections=corrections,
         reconciliations=Reconciliations(tables.manifests, settings.site_slots),
@@ -95,7 +98,7 @@ def wire(
         ),
         metrics=metrics,
         front_url=lambda: _front_url(settings, directory),
-        now_ms=lambda: time.time_ns() // 1_000_000,
+        now_ms=_now_ms,
     )
 
 
@@ -118,6 +121,24 @@ def wire_desk(settings: Settings, tables: Tables) -> Desk:
         log=CorrectionLog(tables.catalog),
         run_url=lambda run: f"{settings.dagster_page}/runs/{run}",
     )
+
+
+def _gate(settings: Settings, tables: Tables, directory: Directory) -> Gate:
+    return Gate(
+        KnownTokens(Tokens(tables.catalog)),
+        Rates(
+            settings.api_token_requests_per_minute,
+            settings.api_client_requests_per_minute,
+            lambda: len(directory.instances(SERVICE)),
+        ),
+        Proxies(settings.trusted_proxies),
+        required=are_required(settings.api_tokens, settings.host),
+        now_ms=_now_ms,
+    )
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _front_url(settings: Settings, directory: Directory) -> str:

@@ -24,6 +24,7 @@ def create_app(services: Services, desk: Desk | None = None) -> Flask:
     version = app.config["asset_version"] = asset_version()
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals["asset"] = lambda name: f"/static/{version}/{name}"
+    services.gate.register(app)
     app.register_blueprint(health.blueprint(services))
     for part in api.blueprints(services):
         app.register_blueprint(part)

@@ -15,6 +15,11 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from urllib.parse import unquote
 
+import orjson
+
+from dashboard_svc import problem_types
+from dashboard_svc.problem_types import TYPES
+
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 Headers = list[tuple[str, str]]
 
@@ -61,14 +66,15 @@ class Bridge:
 
     async def __call__(self, scope: Scope, protocol: Any) -> Answer:
         if self._present >= self._most:
-            return plain(503, "Busy. Try again in a moment.\n", [("retry-after", "1")])
+            text = "Busy. Try again in a moment."
+            return refusal(scope.path, "unavailable", text, [("retry-after", "1")])
         self._present += 1
         try:
             body = await read_body(scope, protocol)
             environ = environment(scope, body)
             return await asyncio.get_running_loop().run_in_executor(self._pool, self._call, environ)
         except BodyTooLarge:
-            return plain(413, f"The body has more than {BODY_MAX_BYTES} bytes.\n")
+            return refusal(scope.path, "too-large", f"The body has more than {BODY_MAX_BYTES} bytes.")
         finally:
             self._present -= 1
 
@@ -94,6 +100,15 @@ class Bridge:
 
 def plain(status: int, text: str, headers: Headers | None = None) -> Answer:
     return Answer(status, [("content-type", "text/plain; charset=utf-8"), *(headers or [])], text.encode())
+
+
+def refusal(path: str, kind: str, detail: str, headers: Headers | None = None) -> Answer:
+    """What the application is not asked for at all, in the form that its answers have."""
+    if not path.startswith("/api/"):
+        return plain(TYPES[kind].status, detail + "\n", headers)
+    kept: Headers = [("cache-control", "no-store"), *(headers or [])]
+    body = orjson.dumps(problem_types.body(kind, detail))
+    return Answer(TYPES[kind].status, [("content-type", "application/problem+json"), *kept], body)
 
 
 async def read_body(scope: Scope, protocol: Any) -> bytes:

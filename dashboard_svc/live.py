@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 from urllib.parse import quote
 
 import httpx
 import msgspec
+import orjson
 import structlog
 
 from recount.discovery import Directory, Instance
+from recount.errors import InvalidInput
 from recount.querying.live_source import LiveHours
 from recount.store.segment_wire import Segment
 from recount.store.segments import decode
@@ -58,6 +61,21 @@ class LiveHttp:
                 return live
         return None
 
+    def state(self, site: str, minutes: int) -> bytes | None:
+        """The last minutes as JSON, as the live service gives them; None where no instance answers.
+
+        Raises InvalidInput where it does not go back that far.
+        """
+        for instance in self._present():
+            url = f"{instance.url}/v1/live/{quote(site, safe='')}"
+            with self._noticing(instance):
+                answer = self._client.get(url, params={"minutes": minutes})
+                if answer.status_code == httpx.codes.OK:
+                    return answer.content
+                if answer.status_code == httpx.codes.BAD_REQUEST:
+                    raise InvalidInput(str(orjson.loads(answer.content)["detail"]), field="minutes")
+        return None
+
     def _present(self) -> Sequence[Instance]:
         now = self._clock()
         with self._lock:
@@ -66,16 +84,23 @@ class LiveHttp:
 
     def _ask(self, instance: Instance, site: str, hours: Sequence[str]) -> LiveHours | None:
         url = f"{instance.url}/v1/live/{quote(site, safe='')}/rollup"
-        try:
-            with self._client.stream("GET", url, params={"hours": ",".join(hours)}) as answer:
-                if answer.status_code != httpx.codes.OK or answer.headers.get(COMPLETE) == INCOMPLETE:
-                    return None
+        with (
+            self._noticing(instance),
+            self._client.stream("GET", url, params={"hours": ",".join(hours)}) as answer,
+        ):
+            if answer.status_code == httpx.codes.OK and answer.headers.get(COMPLETE) != INCOMPLETE:
                 return _live_hours(answer.headers, _bounded(answer), site)
+        return None
+
+    @contextmanager
+    def _noticing(self, instance: Instance) -> Iterator[None]:
+        """What goes wrong with an instance ends here; it is not asked again for AWAY_S."""
+        try:
+            yield
         except (httpx.HTTPError, msgspec.MsgspecError, KeyError, ValueError) as error:
             structlog.get_logger().warning("live_away", instance=instance.id, error=type(error).__name__)
             with self._lock:
                 self._away_until[instance.url] = self._clock() + AWAY_S
-            return None
 
 
 def _live_hours(headers: httpx.Headers, body: bytes, site: str) -> LiveHours:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 import orjson
 import structlog
 from flask import Flask, Response, render_template, request
 from werkzeug.exceptions import HTTPException
 
+from dashboard_svc import problem_types
 from dashboard_svc.asking import UnknownSite
+from dashboard_svc.problem_types import OF_STATUS, TYPES, Problem
 from recount.errors import InvalidInput, Unavailable
 
 RETRY_AFTER_S = "5"
 
 
 def register(app: Flask) -> None:
+    app.register_error_handler(Problem, _problem_of)
     app.register_error_handler(InvalidInput, _invalid)
     app.register_error_handler(UnknownSite, _unknown)
     app.register_error_handler(Unavailable, _unavailable)
@@ -23,9 +26,13 @@ def register(app: Flask) -> None:
     app.register_error_handler(500, _unexpected)
 
 
+def _problem_of(error: Problem) -> Response:
+    return problem(error.kind, error.detail, error.field, error.headers)
+
+
 def _invalid(error: InvalidInput) -> Response:
     if _is_api():
-        return _problem(400, "invalid-query", "The query cannot be answered", error.detail, error.field)
+        return problem("invalid-query", error.detail, error.field)
     actions = [("Show the last 7 days", request.path)]
     return _page(400, "That range cannot be shown", _sentence(error.detail), actions)
 
@@ -39,7 +46,7 @@ def _unknown(error: UnknownSite) -> Response:
 def _unavailable(error: Unavailable) -> Response:
     structlog.get_logger().warning("unavailable", part=error.part)
     if _is_api():
-        answer = _problem(503, "unavailable", "A part is away", str(error), None)
+        answer = problem("unavailable", str(error))
     else:
         detail = (
             f"{error.part} does not answer, so no numbers can be read now. Nothing is lost: events are still "
@@ -54,8 +61,12 @@ def _unavailable(error: Unavailable) -> Response:
 def _http(error: HTTPException) -> Response:
     status = error.code or 500
     detail = error.description or ""
-    if _is_api():
-        answer = _problem(status, "http", error.name, detail, None)
+    if _is_api() and status in OF_STATUS:
+        answer = problem(OF_STATUS[status].kind, detail)
+    elif _is_api():
+        answer = _json(
+            status, {"type": "about:blank", "title": error.name, "status": status, "detail": detail}
+        )
     else:
         answer = _page(status, error.name, detail, [("All sites", "/")])
     if status == 405:
@@ -68,7 +79,7 @@ def _unexpected(error: Exception) -> Response:
     structlog.get_logger().error("unexpected", exc_info=cause)
     detail = "The reason is in the dashboard's log: ./recount logs dashboard"
     if _is_api():
-        return _problem(500, "unexpected", "Something went wrong", detail, None)
+        return problem("unexpected", detail)
     return _page(500, "Something went wrong", detail, [("All sites", "/")])
 
 
@@ -76,10 +87,16 @@ def _is_api() -> bool:
     return request.path.startswith("/api/")
 
 
-def _problem(status: int, kind: str, title: str, detail: str, field: str | None) -> Response:
-    body: dict[str, Any] = {"type": f"/problems/{kind}", "title": title, "status": status, "detail": detail}
-    if field is not None:
-        body["field"] = field
+def problem(
+    kind: str, detail: str, field: str | None = None, headers: Mapping[str, str] | None = None
+) -> Response:
+    """An answer of the catalogue's `kind`."""
+    answer = _json(TYPES[kind].status, problem_types.body(kind, detail, field))
+    answer.headers.update(headers or {})
+    return answer
+
+
+def _json(status: int, body: Mapping[str, object]) -> Response:
     return Response(
         orjson.dumps(body),
         status,

@@ -12,7 +12,7 @@ import structlog
 from granian._granian import RSGIProtocolClosed
 from granian.constants import Interfaces
 
-from dashboard_svc.bridge import Answer, Bridge, Scope, plain
+from dashboard_svc.bridge import Answer, Bridge, Scope, plain, refusal
 from dashboard_svc.security import HEADERS, is_own_name
 from dashboard_svc.streams import Streams, TooMany
 from recount.errors import Unavailable
@@ -54,18 +54,19 @@ class Front:
 
     async def __rsgi__(self, scope: Scope, protocol: Any) -> None:
         if not is_own_name(scope.headers.get("host", ""), self._names):
-            _send(protocol, plain(421, "Not a name of this dashboard.\n", list(HEADERS)))
+            text = "Not a name of this dashboard."
+            _send(protocol, refusal(scope.path, "misdirected", text, list(HEADERS)))
             return
         stream = _STREAM.fullmatch(scope.path) if scope.method == "GET" else None
         if stream is None:
             _send(protocol, await self._bridge(scope, protocol))
             return
         site = unquote(stream[1])
-        refusal = await self._refusal(site)
-        if refusal is None:
+        refused = await self._refusal(site)
+        if refused is None:
             await self._stream(site, protocol)
         else:
-            _send(protocol, refusal)
+            _send(protocol, refused)
 
     async def _refusal(self, site: str) -> Answer | None:
         try:

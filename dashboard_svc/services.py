@@ -6,8 +6,9 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from dashboard_svc.access.gate import Gate
 from dashboard_svc.corrected import CorrectedAnswers, Correcting
-from dashboard_svc.sites import Sites
+from dashboard_svc.sites import KnownSites
 from recount.metrics import Metrics
 from recount.periods import day_of
 from recount.querying.answers import Stamp
@@ -38,11 +39,19 @@ class Explaining(Protocol):
     def explain(self, site: Site, used: Collection[tuple[str, str]]) -> dict[str, Any]: ...
 
 
+class Living(Protocol):
+    """Of the live service, what the API passes on."""
+
+    def state(self, site: str, minutes: int) -> bytes | None: ...
+
+
 @dataclass(frozen=True)
 class Services:
     """`front_url` gives where the pages of a site find the tracker."""
 
-    sites: Sites
+    sites: KnownSites
+    gate: Gate
+    live: Living
     answerer: Answering
     corrections: Correcting
     reconciliations: Reconciling

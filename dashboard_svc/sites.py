@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Final
+from typing import Final, Protocol
 
-from recount.store.catalog import Catalog, Site
+from recount.store.catalog import ID_MAX, Catalog, Site
 
 KEPT_S: Final = 5.0
+
+
+class KnownSites(Protocol):
+    """Sites that can be asked for. Raises Unavailable where the catalog cannot be read."""
+
+    def all(self) -> dict[str, Site]: ...
+
+    def get(self, site_id: str) -> Site | None: ...
+
+    def read(self) -> dict[str, Site]: ...
 
 
 class Sites:
@@ -36,4 +46,6 @@ class Sites:
 
     def get(self, site_id: str) -> Site | None:
         """A site; one that was just added is found, too."""
+        if not 1 <= len(site_id) <= ID_MAX:
+            return None  # and no key that a table takes
         return self.all().get(site_id) or self._catalog.get(site_id)

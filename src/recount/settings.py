@@ -70,6 +70,9 @@ class Settings:
     scale_down_cooldown_s: int = 300
 
     trusted_proxies: str = ""  # comma-separated addresses or networks whose X-Forwarded-For counts
+    api_tokens: str = ""  # optional | required; empty: required unless `host` is of this machine alone
+    api_token_requests_per_minute: int = 600  # of one token, on all dashboards together; 0: no limit
+    api_client_requests_per_minute: int = 1_200  # of one address without a token; 0: no limit
     spool_max_bytes: int = 2 * 1024**3
     spool_fsync: str = "none"  # none | group: whether 202 waits for the disk, see docs/ingest.md
     geoip_file: str = ""  # a MaxMind database; empty: the built-in country table

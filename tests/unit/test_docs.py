@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cli.main import COMMANDS
+from dashboard_svc.problem_types import TYPES
 from deploy.local.layout import ROOT
 from recount.querying.query import DIMENSIONS, METRICS
 from recount.reasons import Reason
@@ -61,3 +62,9 @@ def test_every_metric_and_dimension_is_documented() -> None:
     assert [name for name in METRICS if f"`{name}`" not in query] == []
     dimensions = (ROOT / "docs" / "dimensions.md").read_text()
     assert [name for name in DIMENSIONS if f"`{name}`" not in dimensions] == []
+
+
+def test_every_problem_is_documented() -> None:
+    text = (ROOT / "docs" / "api.md").read_text()
+    rows = [f"| `{one.kind}` | {one.status} |" for one in TYPES.values()]
+    assert [row for row in rows if row not in text] == []

@@ -25,6 +25,7 @@ DoNotTrack = Literal["respect", "ignore"]
 SITES: Final = "site"
 TOKENS: Final = "token"
 SPREAD_MAX: Final = 1024
+ID_MAX: Final = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,8 +101,10 @@ class Site:
 
 def validate(site: Site) -> None:
     """Raises InvalidInput naming the field at fault."""
-    if not site.id or not all(c.isalnum() or c in "-_." for c in site.id) or len(site.id) > 64:
-        raise InvalidInput("a site id has 1 to 64 letters, digits, dots, dashes or underscores", field="id")
+    if not site.id or not all(c.isalnum() or c in "-_." for c in site.id) or len(site.id) > ID_MAX:
+        raise InvalidInput(
+            f"a site id has 1 to {ID_MAX} letters, digits, dots, dashes or underscores", field="id"
+        )
     if site.timezone not in available_timezones():
         raise InvalidInput(
             f"{site.timezone!r} is no time zone; try one such as Europe/Berlin", field="timezone"

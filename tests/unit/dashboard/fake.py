@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import xxhash
 
+from dashboard_svc.access.gate import Gate
+from dashboard_svc.access.known_tokens import KnownTokens
+from dashboard_svc.access.rates import Rates
 from dashboard_svc.corrected import Corrected
 from dashboard_svc.services import Services
 from dashboard_svc.sites import Sites
+from recount.callers import Proxies
 from recount.corrections import Correction
 from recount.errors import Unavailable
 from recount.metrics import Metrics
@@ -23,7 +27,8 @@ from recount.reconciliation import HourCompared
 from recount.store.catalog import Catalog, Site
 from recount.store.correction_log import CorrectionLog
 from recount.store.reconciliations import Reconciliations
-from recount.store.table import MemoryTable
+from recount.store.table import MemoryTable, Table
+from recount.store.tokens import Tokens
 
 NOW_MS: Final = 1_795_442_400_000 - 26 * 60_000  # 2026-11-23 13:34 UTC, a Monday
 VALUES: Final = {
@@ -162,13 +167,50 @@ class FakeExplainer:
         return {"periods": sorted(used), "hours": [], "hours_left_out": 0}
 
 
+@dataclass
+class FakeLive:
+    """The live service; None: no instance answers."""
+
+    body: bytes | None = b'{"as_of": 1, "current_visitors": 3}'
+    asked: list[tuple[str, int]] = field(default_factory=list)
+
+    def state(self, site: str, minutes: int) -> bytes | None:
+        self.asked.append((site, minutes))
+        return self.body
+
+
+@dataclass
+class Door:
+    """How the API is guarded; `tokens_kept_s`: how long a token is known without being read again."""
+
+    required: bool = False
+    per_token: int = 0
+    per_client: int = 0
+    instances: int = 1
+    proxies: str = ""
+    tokens_kept_s: float = 0.0
+
+    def gate(self, table: Table, now_ms: Callable[[], int]) -> Gate:
+        return Gate(
+            KnownTokens(Tokens(table), kept_s=self.tokens_kept_s),
+            Rates(self.per_token, self.per_client, lambda: self.instances),
+            Proxies(self.proxies),
+            required=self.required,
+            now_ms=now_ms,
+        )
+
+
 def services(
     answerer: FakeAnswerer,
     *sites: Site,
+    table: Table | None = None,
+    door: Door | None = None,
+    live: FakeLive | None = None,
     corrections: Sequence[Correction] = (),
     compared: Sequence[HourCompared] = (),
 ) -> Services:
-    catalog = Catalog(MemoryTable())
+    table = MemoryTable() if table is None else table
+    catalog = Catalog(table)
     for site in sites or (Site(id="demo", domain="demo.example"),):
         catalog.add(site)
     log = CorrectionLog(MemoryTable())
@@ -178,6 +220,8 @@ def services(
         kept.put(hour)
     return Services(
         sites=Sites(catalog),
+        gate=(door or Door()).gate(table, lambda: answerer.now_ms),
+        live=live or FakeLive(),
         answerer=Corrected(answerer, log),
         corrections=log,
         reconciliations=kept,
