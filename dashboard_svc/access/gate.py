@@ -63,7 +63,7 @@ class Gate:
         self._tokens = tokens
         self._rates = rates
         self._proxies = proxies
-        self._required = required
+        self.required = required
         self._now_ms = now_ms
 
     def register(self, app: Flask) -> None:
@@ -87,7 +87,7 @@ class Gate:
         self._count("client", client_key(self._proxies.client_address(asked.environ)))
         if secret is not None:
             raise _opens_nothing(secret, token, self._now_ms())
-        if self._required and scope is not None:
+        if self.required and scope is not None:
             raise Problem(
                 "unauthorized", "this dashboard answers to tokens only", headers={"WWW-Authenticate": REALM}
             )

@@ -84,12 +84,14 @@ def _queries(body: list[Any], services: Services, now_ms: int) -> tuple[Site, li
 
 
 def _parameters(args: MultiDict[str, str]) -> dict[str, Any]:
+    twice = next((name for name in args if len(args.getlist(name)) > 1), None)
+    if twice is not None:
+        raise InvalidInput(f"{twice!r} is given twice; a list is one parameter, with commas", field=twice)
     body: dict[str, Any] = {name: args[name] for name in args if name in _TEXTS}
-    body |= {name: args[name].split(",") for name in _LISTS if args.get(name)}
-    for name in (name for name in _RANGES if args.get(name)):
+    body |= {name: args[name].split(",") for name in _LISTS if name in args}
+    for name in (name for name in _RANGES if name in args):
         body[name] = args[name].split(",") if "," in args[name] else args[name]
-    for name in (name for name in _NUMBERS if name in args):
-        body[name] = int(args[name]) if args[name].isdecimal() else args[name]
+    body |= {name: _number(args[name]) for name in _NUMBERS if name in args}
     if given := args.get("order_by"):
         body["order_by"] = [one.split(":") for one in given.split(",")]
     known = {*_TEXTS, *_LISTS, *_RANGES, *_NUMBERS, "order_by", caching.NAMED}
@@ -110,3 +112,8 @@ def _fresh(answers: CorrectedAnswers) -> dict[str, Any]:
         "live_as_of": moment(answers.live_as_of_ms),
         "notes": [*answers.notes, *notes(answers.corrections)],
     }
+
+
+def _number(text: str) -> int | str:
+    """What is no number is refused where the query is parsed."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else text

@@ -106,7 +106,7 @@ class FakeAnswerer:
         origin = "mixed" if end > self.published_until_ms and self.live else "published"
         if query.dimension is None:
             return [_row(query, weight, origin)]
-        values = VALUES[query.dimension] if self.has_data else []
+        values = VALUES.get(query.dimension, ["one", "another"]) if self.has_data else []
         rows = [
             {query.dimension: value} | _row(query, weight * 0.52 / (n + 1) ** 0.9, origin, query.dimension)
             for n, value in enumerate(values)

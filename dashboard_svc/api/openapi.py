@@ -1,0 +1,211 @@
+"""The OpenAPI 3.1 document: what the API takes and answers, made of the constants that it is checked with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from dashboard_svc import caching
+from dashboard_svc.access.rates import WINDOW_S
+from dashboard_svc.api import live, query, schemas, sites
+from dashboard_svc.api.bodies import BODY_MAX_BYTES
+from dashboard_svc.api.schemas import Schema, ref
+from dashboard_svc.problem_types import OF_STATUS
+from recount.querying import query as asked
+
+VERSION: Final = "1.0.0"
+JSON: Final = "application/json"
+PROBLEM: Final = "application/problem+json"
+BEARER: Final = "token"
+ALWAYS: Final = (401, 403, 405, 421, 429, 500, 503)
+"""What every operation may answer."""
+
+_QUESTION: Final = {"site": "demo", "metrics": ["visitors", "pageviews"], "dimensions": ["page"], "limit": 5}
+_ANSWER: Final = {
+    "rows": [{"page": "/", "visitors": 12, "pageviews": 30, "origin": "mixed"}],
+    "published_until": "2026-11-23T13:00:00Z",
+    "live_as_of": "2026-11-23T13:33:59Z",
+    "notes": ["Visitors of several days are the sum of daily visitors: nobody is recognised on another day."],
+}
+
+
+def document(*, tokens_required: bool) -> dict[str, Any]:
+    """The document of a dashboard that answers without a token, or not."""
+    token: list[Schema] = [{BEARER: []}]
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Recount Stats API",
+            "version": VERSION,
+            "description": "Numbers of a site, published and live, in one answer. A body has at most "
+            f"{BODY_MAX_BYTES // 1024} KiB.",
+        },
+        "servers": [{"url": "/"}],
+        "security": token if tokens_required else [{}, *token],
+        "paths": paths(),
+        "components": {
+            "schemas": schemas.components(),
+            "securitySchemes": {
+                BEARER: {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "Made with `recount tokens add`; opens the sites that it was made for.",
+                }
+            },
+            "headers": rate_headers(),
+        },
+    }
+
+
+def paths() -> dict[str, Any]:
+    return {
+        query.PATH: {"post": _post_query(), "get": _get_query()},
+        f"{live.PATH}{{site}}": {"get": _get_live()},
+        sites.PATH: {
+            "get": operation(
+                "sites", "The sites that the token opens", answer=_object_of("sites", ref("Site"))
+            )
+        },
+    }
+
+
+def operation(
+    name: str,
+    summary: str,
+    *,
+    answer: Schema,
+    description: str = "",
+    parameters: Sequence[Schema] = (),
+    body: Schema | None = None,
+    more: Mapping[str, Any] | None = None,
+    refusals: Sequence[int] = (),
+    example: Any = None,
+) -> dict[str, Any]:
+    """One operation; `refusals`: statuses of problems besides those of ALWAYS, `more`: further answers."""
+    ok = json_content(answer, example)
+    made: dict[str, Any] = {
+        "operationId": name,
+        "summary": summary,
+        "description": description or f"{summary}.",
+        "parameters": list(parameters),
+        "responses": {
+            "200": {"description": "The answer.", "headers": _rate_refs(), "content": ok},
+            **(more or {}),
+            **{str(status): refusal(status) for status in sorted({*ALWAYS, *refusals})},
+        },
+    }
+    return made if body is None else made | {"requestBody": body}
+
+
+def json_content(schema: Schema, example: Any = None) -> dict[str, Any]:
+    return {JSON: {"schema": schema} | ({} if example is None else {"example": example})}
+
+
+def refusal(status: int) -> dict[str, Any]:
+    """The problem that a status is answered with."""
+    return {"description": OF_STATUS[status].meaning, "content": {PROBLEM: {"schema": ref("Problem")}}}
+
+
+def rate_headers() -> dict[str, Any]:
+    number: Schema = {"type": "integer", "minimum": 0}
+    described = {
+        "RateLimit-Limit": (number, f"Requests that {WINDOW_S} seconds allow."),
+        "RateLimit-Remaining": (number, "How many of them are left."),
+        "RateLimit-Reset": (number, "Seconds until all are there again."),
+        "RateLimit-Policy": (
+            {"type": "string"},
+            "The same in the form of the IETF's draft: quota and window.",
+        ),
+        "RateLimit": ({"type": "string"}, "The same in the form of the IETF's draft: what is left."),
+    }
+    return {name: {"description": text, "schema": schema} for name, (schema, text) in described.items()}
+
+
+def parameter(name: str, schema: Schema, description: str = "", *, required: bool = False) -> Schema:
+    """A parameter of the address; lists are comma-separated."""
+    said = description or str(schema.get("description", ""))
+    made: Schema = {"name": name, "in": "query", "required": required, "description": said, "schema": schema}
+    return made | {"style": "form", "explode": False} if schema.get("type") == "array" else made
+
+
+def path_site() -> Schema:
+    return {"name": "site", "in": "path", "required": True, "schema": schemas.site_id()}
+
+
+def _rate_refs() -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in rate_headers()}
+
+
+def _object_of(name: str, item: Schema) -> Schema:
+    return {"type": "object", "required": [name], "properties": {name: {"type": "array", "items": item}}}
+
+
+def _post_query() -> dict[str, Any]:
+    several = {
+        "summary": "Several of one site",
+        "value": [{"site": "demo"}, {"site": "demo", "interval": "day"}],
+    }
+    examples = {"one": {"summary": "One question", "value": _QUESTION}, "several": several}
+    schema: Schema = {"oneOf": [ref("Query"), ref("Queries")]}
+    return operation(
+        "query",
+        "Numbers of a site",
+        description="One question, or a list of questions of one site, which are answered from one state of "
+        "what is published.",
+        body={"required": True, "content": {JSON: {"schema": schema, "examples": examples}}},
+        answer={"oneOf": [ref("Answer"), ref("Answers")]},
+        refusals=(400, 413, 415),
+        example=_ANSWER,
+    )
+
+
+def _get_query() -> dict[str, Any]:
+    names = {"type": "array", "items": ref("Metric"), "minItems": 1}
+    given = (
+        parameter("site", schemas.site_id(), required=True),
+        parameter("metrics", names, "The first one sorts the rows, largest first."),
+        parameter("dimensions", _one_or_more(ref("Dimension")), "A row per value."),
+        parameter("date_range", {"type": "string"}, "A name, or from,to: local dates, both included."),
+        parameter("interval", schemas.interval(nullable=False)),
+        parameter("limit", schemas.limit()),
+        parameter(
+            caching.NAMED,
+            {"type": "string"},
+            f"The header {query.VERSION} of an answer: exactly these numbers, which may be kept for ever.",
+        ),
+    )
+    unchanged = {"description": "The numbers are those of the ETag in If-None-Match."}
+    moved = {
+        "description": f"Other numbers than `{caching.NAMED}` names have been published; Location has them."
+    }
+    return operation(
+        "query-by-address",
+        "Numbers of a site, with everything in the address",
+        description="The same without filters: answers about ranges that have ended carry an ETag.",
+        parameters=given,
+        answer=ref("Answer"),
+        more={"302": moved, "304": unchanged},
+        refusals=(400,),
+        example=_ANSWER,
+    )
+
+
+def _one_or_more(item: Schema) -> Schema:
+    return {"type": "array", "items": item, "minItems": 1, "maxItems": asked.DIMENSIONS_MAX}
+
+
+def _get_live() -> dict[str, Any]:
+    minutes: Schema = {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": live.MINUTES_MAX,
+        "default": live.MINUTES_DEFAULT,
+    }
+    return operation(
+        "live",
+        "The last minutes of a site",
+        description="As the live service gives them, which says itself how far it goes back.",
+        parameters=(path_site(), parameter("minutes", minutes, "How many.")),
+        answer=ref("Live"),
+        refusals=(400, 404),
+    )
