@@ -133,7 +133,11 @@ def row() -> Schema:
             **metrics,
             "revenue": _AMOUNTS,
             "at": {"type": "integer", "description": "The first moment of the bucket, ms UTC."},
-            "date": {"type": "string", "format": "date"},
+            "date": {
+                "type": "string",
+                "pattern": r"^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2})?$",
+                "description": "The local date, of hours with the time.",
+            },
             "origin": {"type": "string", "enum": [PUBLISHED, LIVE, MIXED]},
         },
     }

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import xxhash
 
@@ -121,8 +123,10 @@ class FakeAnswerer:
             for at in range(first, min(after, self.now_ms), step):
                 is_live = at + step > self.published_until_ms and self.live
                 weight = self._weight(at, min(at + step, self.now_ms))
+                clock = datetime.fromtimestamp(at / 1000, ZoneInfo(site.timezone))
+                date = f"{clock:%Y-%m-%dT%H:%M}" if query.interval == "hour" else day
                 rows.append(
-                    {"at": at, "date": day} | _row(query, weight, "mixed" if is_live else "published")
+                    {"at": at, "date": date} | _row(query, weight, "mixed" if is_live else "published")
                 )
         return rows
 
