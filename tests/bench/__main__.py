@@ -26,6 +26,7 @@ PARTS: Final = {
     "failover": "tests.bench.bench_failover",
     "latency": "tests.bench.bench_latency",
     "dax": "tests.bench.bench_dax",
+    "cost": "tests.bench.bench_cost",
 }
 RESULT: Final = Path("build/bench.json")
 
