@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import polars as pl
 import pytest
@@ -60,3 +63,12 @@ def test_order_is_stable_also_where_numbers_do_not_fit() -> None:
     keys = np.array([2**62, 5, 2**62, 5, 0])
     assert sketch.stable_order(keys, 2**62 + 1).tolist() == [4, 1, 3, 0, 2]
     assert sketch.stable_order(np.array([1, 0, 1, 0]), 2).tolist() == [1, 3, 0, 2]
+
+
+def test_sets_are_made_without_pandas() -> None:
+    """A run starts a process of its own, in which importing pandas would take longer than a small hour."""
+    asked = (
+        "import sys; import numpy as np; from recount.counting import sketch; "
+        "sketch.as_sets(np.arange(3, dtype=np.uint64), np.array([2, 1])); sys.exit('pandas' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", asked], check=False).returncode == 0

@@ -58,11 +58,15 @@ def lowest(hashes: Hashes, of_set: Ints, sets: int) -> tuple[Hashes, Ints]:
 
 def as_sets(hashes: Hashes, sizes: Ints) -> pl.Series:
     """What `lowest` gives, as a Series of SET."""
-    ends = np.cumsum(np.append(0, sizes))
-    listed = pa.LargeListArray.from_arrays(
-        pa.array(ends, type=pa.int64()), pa.array(hashes, type=pa.uint64())
-    )
+    ends = np.append(0, np.cumsum(sizes))
+    listed = pa.LargeListArray.from_arrays(_as_it_is(ends, pa.int64()), _as_it_is(hashes, pa.uint64()))
     return pl.Series(pl.from_arrow(listed), dtype=SET)
+
+
+def _as_it_is(numbers: Hashes | Ints, kind: pa.DataType) -> pa.Array:
+    """An array over the same memory; `pa.array` would import pandas, which takes longer than a small fold."""
+    data = pa.py_buffer(np.ascontiguousarray(numbers, dtype=kind.to_pandas_dtype()))
+    return pa.Array.from_buffers(kind, len(numbers), [None, data])
 
 
 def union(sets: pl.Series, of_union: Ints, unions: int) -> pl.Series:

@@ -13,7 +13,7 @@ from typing import Final
 
 import polars as pl
 from ua_parser.core import Domain, PartialResult
-from ua_parser.loaders import load_builtins
+from ua_parser.loaders import load_lazy_builtins
 from ua_parser.regex import Resolver
 
 from recount.interpret import bots, sources
@@ -185,4 +185,5 @@ def _names() -> _Names:
 
 @cache
 def _resolver() -> Resolver:
-    return Resolver(load_builtins())
+    """Matchers are compiled when a user agent is first held against them: most never are."""
+    return Resolver(load_lazy_builtins())

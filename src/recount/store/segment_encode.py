@@ -110,11 +110,11 @@ class _Table:
         self._offsets = np.frombuffer(offsets, np.int64)[text.offset : text.offset + rows.height + 1]
         self._lengths = _Column(np.diff(self._offsets), starts)
         self._text = memoryview(b"" if data is None else data)
-        self._dimensions = list(runs(rows["dimension"].cast(pl.String), rows["site"]))
-        self._dimension_starts = np.array([start for _, start, _ in self._dimensions])
-        self._revenue_rows = revenue["row"].to_numpy()
-        self._currencies = revenue["currency"].to_list()
-        self._micros = revenue["micros"].to_numpy()
+        dimensions = list(runs(rows["dimension"].cast(pl.String), rows["site"]))
+        self._runs = [(DIMENSION_CODES.get(name, name), end - begin) for name, begin, end in dimensions]
+        bounds = np.append(starts, rows.height)
+        self._run_bounds = np.searchsorted([begin for _, begin, _ in dimensions], bounds).tolist()
+        self._revenue = _Revenue(revenue, bounds)
         self._with_sets = np.logical_or.reduceat(rows["visitors"].is_not_null().to_numpy(), starts)
         set_sizes = rows["visitors"].list.len().fill_null(0).cast(pl.Int64).to_numpy()
         self._set_sizes = _Column(set_sizes, starts)
@@ -127,12 +127,12 @@ class _Table:
             version=CODEC_VERSION,
             at=int(self._firsts[number]),
             unit_ms=int(self._units[number]),
-            dimensions=self._runs_of(start, stop),
+            dimensions=self._runs[self._run_bounds[number] : self._run_bounds[number + 1]],
             text=bytes(self._text[offsets[start] : offsets[stop]]),
             lengths=self._lengths.packed(number, start, stop),
             moments=self._moments.packed_or_none(number, start, stop),
             columns=[column.packed_or_none(number, start, stop) for column in self._counts],
-            revenue=self._revenue_of(start, stop),
+            revenue=self._revenue.part(number),
         )
 
     def sets(self, number: int, start: int, stop: int) -> SetsPart | None:
@@ -147,21 +147,34 @@ class _Table:
         sizes = self._set_sizes.packed(number, start, stop)
         return SetsPart(CODEC_VERSION, dictionary.astype("<u8").tobytes(), sizes, pack(steps))
 
-    def _runs_of(self, start: int, stop: int) -> list[tuple[int | str, int]]:
-        low, high = np.searchsorted(self._dimension_starts, (start, stop))
-        return [
-            (DIMENSION_CODES.get(name, name), end - begin) for name, begin, end in self._dimensions[low:high]
-        ]
 
-    def _revenue_of(self, start: int, stop: int) -> RevenuePart | None:
-        low, high = np.searchsorted(self._revenue_rows, (start, stop))
-        if low == high:
+class _Revenue:
+    """The amounts of many sites, to be sliced by site. `bounds`: the first row of each site, and the end."""
+
+    def __init__(self, revenue: pl.DataFrame, bounds: Ints) -> None:
+        of_row = revenue["row"].to_numpy()
+        self._bounds = np.searchsorted(of_row, bounds).tolist()
+        earning = np.flatnonzero(np.diff(self._bounds))
+        starts = np.asarray(self._bounds)[earning]
+        sizes = np.diff(np.append(starts, len(of_row)))
+        self._place = {int(number): place for place, number in enumerate(earning)}
+        self._names = revenue["currency"].unique().sort().to_list()
+        rank = pl.DataFrame({"currency": self._names}, schema={"currency": pl.String}).with_row_index("rank")
+        ranked = revenue.select("currency").join(rank, on="currency", how="left", maintain_order="left")
+        self._codes = ranked["rank"].to_numpy()
+        self._rows = _Column(of_row - np.repeat(bounds[earning], sizes), starts)
+        self._micros = _Column(revenue["micros"].to_numpy(), starts)
+
+    def part(self, number: int) -> RevenuePart | None:
+        """Those of site `number`, None where it has none."""
+        place = self._place.get(number)
+        if place is None:
             return None
-        names = self._currencies[low:high]
-        currencies = sorted(set(names))
-        codes = np.array([currencies.index(name) for name in names])
-        rows = self._revenue_rows[low:high] - start
-        return RevenuePart(pack(rows), currencies, pack(codes), pack(self._micros[low:high]))
+        low, high = self._bounds[number], self._bounds[number + 1]
+        present, codes = np.unique(self._codes[low:high], return_inverse=True)
+        currencies = [self._names[code] for code in present.tolist()]
+        rows, micros = self._rows.packed(place, low, high), self._micros.packed(place, low, high)
+        return RevenuePart(rows, currencies, pack(codes), micros)
 
 
 def _revenue_by_row(rows: pl.DataFrame, revenue: pl.DataFrame) -> pl.DataFrame:
