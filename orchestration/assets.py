@@ -7,7 +7,7 @@ With `event_archive` selected the hours are archived again, without it what is p
 # Dagster reads the annotations of these functions, so they stay objects: no `annotations` from the future.
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -34,6 +34,10 @@ ARCHIVER_POOL: Final = "archiver"  # one cut at a time: a later generation never
 PUBLISHED: Final = dg.AssetKey("published_hours")
 DAILY: Final = dg.AssetKey("daily_rollup")
 MONTHLY: Final = dg.AssetKey("monthly_rollup")
+# Of an asset that the schedule makes every hour; of a single hour the alerts know better.
+EVERY_HOUR: Final = dg.FreshnessPolicy.time_window(
+    fail_window=timedelta(minutes=75), warn_window=timedelta(minutes=67)
+)
 
 
 class ArchiveConfig(dg.Config):
@@ -56,6 +60,7 @@ def _checks(asset: str, *, blocking: bool = True, **descriptions: str) -> list[d
     kinds={"polars", "parquet"},
     pool=ARCHIVER_POOL,
     backfill_policy=dg.BackfillPolicy.single_run(),
+    freshness_policy=EVERY_HOUR,
     check_specs=_checks(
         "event_archive",
         receipts_complete="Receipts cover every source partition up to the cut without a gap.",
@@ -95,6 +100,7 @@ def event_archive(
     group_name=GROUP,
     kinds={"polars", "parquet"},
     backfill_policy=dg.BackfillPolicy.single_run(),
+    freshness_policy=EVERY_HOUR,
     check_specs=_checks(
         "hourly_rollup",
         ledger_balances="accepted = counted + bot + excluded + duplicate + quarantined + pending.",
@@ -169,9 +175,7 @@ class Progress:
     pool=PUBLISHER_POOL,
     output_required=False,  # in the stage `candidate` nothing is published
     backfill_policy=dg.BackfillPolicy.single_run(),
-    freshness_policy=dg.FreshnessPolicy.time_window(
-        fail_window=timedelta(minutes=75), warn_window=timedelta(minutes=67)
-    ),
+    freshness_policy=EVERY_HOUR,
     check_specs=_checks(
         "published_hours",
         blocking=False,
@@ -212,12 +216,7 @@ def daily_rollup(
 ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg] # Dagster knows it only without an argument
     """A day in each site's own zone. Every publication of hours makes the days it touches, in the same move,
     and reports them here; a run of this asset alone makes them again from the published hours."""
-    if _leaves_as_is(context):
-        return
-    days = list(context.partition_keys)
-    found = rebuild_range(workplace, context.run.run_id, reason=_reason(context), days=days)
-    report.rebuilt(context, {"month": MONTHLY}, found)
-    yield dg.MaterializeResult(metadata=report.published_range(found))
+    yield from _made_again(context, workplace, days=list(context.partition_keys))
 
 
 @dg.asset(
@@ -233,8 +232,21 @@ def monthly_rollup(
     context: dg.AssetExecutionContext, workplace: dg.ResourceParam[Workplace]
 ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg] # Dagster knows it only without an argument
     """A month in each site's own zone, made and reported as days are, once it is over in every zone."""
+    yield from _made_again(context, workplace, months=list(context.partition_keys))
+
+
+def _made_again(
+    context: dg.AssetExecutionContext,
+    workplace: Workplace,
+    *,
+    days: Sequence[str] = (),
+    months: Sequence[str] = (),
+) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg] # Dagster knows it only without an argument
+    """The months of rebuilt days are reported besides."""
     if _leaves_as_is(context):
         return
-    months = list(context.partition_keys)
-    found = rebuild_range(workplace, context.run.run_id, reason=_reason(context), months=months)
+    run_id, reason = context.run.run_id, _reason(context)
+    found = rebuild_range(workplace, run_id, reason=reason, days=days, months=months)
+    if days:
+        report.rebuilt(context, {"month": MONTHLY}, found)
     yield dg.MaterializeResult(metadata=report.published_range(found))
