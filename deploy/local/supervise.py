@@ -30,6 +30,7 @@ from recount.settings import Settings
 STOP_WITHIN_S: Final = 10.0
 CHECK_EVERY_S: Final = 0.5
 PARENT_CHECK_MS: Final = 1000
+DAGSTER_BATCH_EVENTS: Final = 500  # written at once: the hours of a month in two goes
 LOG_MAX_BYTES: Final = 10 * 1024 * 1024
 LOG_BACKUPS: Final = 2
 
@@ -44,6 +45,7 @@ def environment(layout: Layout, manifest: Manifest) -> dict[str, str]:
         CODE_PORT_VARIABLE: str(code_port(settings)),
         "DAGSTER_HOME": str(layout.dagster),
         "RECOUNT_DAGSTER_STATE": str(layout.dagster),
+        "DAGSTER_EVENT_BATCH_SIZE": str(DAGSTER_BATCH_EVENTS),
         "PYTHONPATH": os.pathsep.join(python_path()),
         "PYTHONUNBUFFERED": "1",
         # Local parts take any key; real credentials of this machine must never reach them.
