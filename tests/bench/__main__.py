@@ -21,10 +21,12 @@ PARTS: Final = {
     "store_batches": "tests.bench.bench_store_batches",
     "live": "tests.bench.bench_live",
     "hour": "tests.bench.bench_hour",
+    "backfill": "tests.bench.bench_backfill",
     "pages": "tests.bench.bench_pages",
     "edge": "tests.bench.bench_edge",
     "failover": "tests.bench.bench_failover",
     "latency": "tests.bench.bench_latency",
+    "meanwhile": "tests.bench.bench_meanwhile",
     "dax": "tests.bench.bench_dax",
     "cost": "tests.bench.bench_cost",
 }
