@@ -16,6 +16,7 @@ from recount.store.catalog import Catalog, Site
 from recount.store.tables import open_tables
 from tests.stack import TestStack
 from tests.unit.dashboard.fake import FakeAnswerer, services
+from tests.unit.dashboard.some import CORRECTIONS, HOURS
 
 pytestmark = pytest.mark.browser
 
@@ -34,9 +35,8 @@ class Quiet(WSGIRequestHandler):
 @contextmanager
 def served(answerer: FakeAnswerer) -> Iterator[str]:
     """The application on a thread; its live stream answers 404, as where the live view is refused."""
-    app = create_app(
-        services(answerer, Site(id="demo", domain="demo.example"), Site(id="b", domain="b.example"))
-    )
+    sites = Site(id="demo", domain="demo.example"), Site(id="b", domain="b.example")
+    app = create_app(services(answerer, *sites, corrections=CORRECTIONS, compared=HOURS))
     with make_server("127.0.0.1", 0, app, handler_class=Quiet) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
@@ -137,6 +137,36 @@ def test_every_number_tells_where_it_is_from(dashboard: str, open_page: OpenPage
     expect(page.locator("#list-source li").nth(1)).to_be_focused()
 
 
+def test_corrections_are_marked_told_and_lead_to_the_log(dashboard: str, open_page: OpenPage) -> None:
+    page = open_page(dashboard + "/demo")
+    expect(page.locator(".notes.corrected")).to_contain_text("visitors 1,209 → 1,261")
+    marks = page.locator(".marks a")
+    expect(marks).to_have_count(2)
+    tip = page.locator("#tip")
+    marks.first.hover()
+    expect(tip).to_contain_text("because partner.example is our own site")
+    page.locator(".plot").focus()
+    for key in ("End", "Home", "ArrowRight"):
+        page.keyboard.press(key)
+    expect(tip).to_contain_text("Corrected on 22 Nov 2026: 600 → 650")
+    page.keyboard.press("Tab")
+    expect(marks.first).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(tip).to_contain_text("3 events arrived late")
+    page.keyboard.press("Enter")
+    expect(page.locator(".log .card:target h2")).to_contain_text("22 Nov 2026, 17:00 – 18:00")
+
+
+def test_live_against_published_has_its_reasons(dashboard: str, open_page: OpenPage) -> None:
+    page = open_page(dashboard + "/demo?period=today")
+    panel = page.locator("section", has=page.locator("#agreement-title"))
+    expect(panel.locator("tbody tr")).to_have_count(5)
+    expect(panel).to_contain_text("3 events were delivered twice and are counted once")
+    panel.locator("[data-dialog]").click()
+    expect(page.locator("#dialog h2")).to_contain_text("Live against published")
+    expect(page.locator("#dialog tbody tr")).to_have_count(5)
+
+
 def test_tabs_by_keys_and_lists_in_a_dialog(dashboard: str, open_page: OpenPage) -> None:
     page = open_page(dashboard + "/demo")
     page.locator("#tab-source").focus()
@@ -188,7 +218,15 @@ def test_without_script_everything_is_there(dashboard: str, chromium: Browser) -
 def test_nothing_is_wider_than_a_phone(dashboard: str, chromium: Browser) -> None:
     context = chromium.new_context(viewport={"width": 360, "height": 740})
     page = context.new_page()
-    for path in ("/demo", "/demo?period=12mo&metric=visit_duration", "/", "/nowhere", "/demo/country"):
+    for path in (
+        "/demo",
+        "/demo?period=12mo&metric=visit_duration",
+        "/",
+        "/nowhere",
+        "/demo/country",
+        "/demo/corrections",
+        "/demo/reconciliation",
+    ):
         page.goto(dashboard + path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
     context.close()
