@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
@@ -11,11 +12,13 @@ from typing import Final
 import click
 from rich.console import Console
 
+from cli.computing import compute
 from cli.context import CliContext, pass_context
 from cli.dagster_client import DagsterClient
 from cli.progress import counting
-from cli.publishing import operator, run_alone
+from cli.publishing import GAP_MAX_HOURS, operator, run_alone
 from recount.errors import InvalidInput
+from recount.periods import hour_ranges
 from recount.publishing.collect import Collector
 from recount.publishing.comparison import Comparison
 from recount.publishing.differ import Differ
@@ -146,6 +149,7 @@ def publish(context: CliContext, /, reprocessing_id: str, approve: str | None) -
     """
     stores = open_stores(context)
     request = stores.reprocessings.open(request_of(stores, reprocessing_id).id)
+    request = caught_up(context, stores, request)
     corrections_of(stores).check(request, stores.reprocessings.hours(request.id))
     review = review_of(stores)
     if approve is not None:
@@ -157,7 +161,29 @@ def publish(context: CliContext, /, reprocessing_id: str, approve: str | None) -
     run_alone(context, PUBLISH_JOB, "show_candidates", config, label=label, reason=request.reason)
     publication = stores.manifests.publication(stores.reprocessings.get(request.id).publication)
     click.echo(f"Published as {publication.id}: {moved_in_words(publication)}")
+    for site, version in request.rules.items():
+        click.echo(f"Rules {version} of {site} are in force: for these hours, and for what comes.")
     click.echo(f"Undo: recount rollback {publication.id}")
+
+
+def caught_up(context: CliContext, stores: Stores, request: Reprocessing) -> Reprocessing:
+    """A preview of rules together with the hours that were published since."""
+    if not request.rules:
+        return request
+    corrections = corrections_of(stores)
+    hours = corrections.outdated(request, stores.reprocessings.hours(request.id))
+    if not hours:
+        return request
+    click.echo(f"Not computed yet, or published again since: {in_words(hours)}")
+    spans = hour_ranges([*request.hours, *hours], gap_max_hours=GAP_MAX_HOURS)
+    request = stores.reprocessings.change(request, spans=spans)
+    compute(context, request, hours)
+    return request
+
+
+def in_words(hours: Sequence[str]) -> str:
+    """`2 hours, 2026-11-22T03 to 2026-11-22T09`."""
+    return hours[0] if len(hours) == 1 else f"{len(hours)} hours, {hours[0]} to {hours[-1]}"
 
 
 @click.command()
@@ -186,17 +212,35 @@ def rollback(context: CliContext, /, publication_id: str, reason: str | None) ->
     at and published like any other.
     """
     stores = open_stores(context)
-    undone = rollbacks_of(stores).plan(publication_id).publication
+    rollbacks = rollbacks_of(stores)
+    undone = rollbacks.plan(publication_id).publication
     why = reason or f"rollback of {undone.id}"
     config: dict[str, object] = {"publication": undone.id, "requested_by": operator()}
     run = run_alone(context, ROLLBACK_JOB, "go_back", config, label=f"Undoing {undone.id}", reason=why)
     moved = next((p for p in past(stores.manifests) if p.run_id == run), None)
     if moved is not None:
         click.echo(f"Published as {moved.id}: {moved_in_words(moved)}")
+        _tell_of_rules(stores, rollbacks.rules(undone))
         return
     request = next(r for r in stores.reprocessings.all() if r.undoes == undone.id)
     click.echo(f"Later publications touched the same numbers, so nothing is published yet: {request.id}")
     click.echo(f"Look: recount reprocess show {request.id}\nPublish: recount publish {request.id}")
+    for site, version in rollbacks.rules(undone).items():
+        old = stores.rulebook.version(site, version).made_from
+        click.echo(
+            f"Rules {version} of {site} stay in force. Put others back: recount rules revert {site} {old}"
+        )
+
+
+def _tell_of_rules(stores: Stores, withdrawn: Mapping[str, int]) -> None:
+    for site_id, version in withdrawn.items():
+        site = stores.rulebook.site(site_id)
+        click.echo(f"Rules {version} of {site_id} are withdrawn; in force are rules {site.rules_version}.")
+        kept = [since.hour for since in site.timeline if since.version == version]
+        if kept:
+            click.echo(
+                f"Hours published by them meanwhile stay, from {kept[0]} on: recount rules show {site_id}"
+            )
 
 
 @click.command()

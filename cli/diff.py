@@ -41,7 +41,7 @@ def diff(
     if found.is_empty:
         console.print("Nothing would change.")
     else:
-        _print(console, found, metric, limit)
+        print_comparison(console, found, metric, limit)
     for move in review.blocked(found):
         console.print(f"[yellow]![/yellow] {move}", highlight=False)
     if file is not None:
@@ -50,7 +50,8 @@ def diff(
         console.print(f"{written.height:,} changes written to {file}", highlight=False)
 
 
-def _print(console: Console, found: Comparison, metric: str, limit: int) -> None:
+def print_comparison(console: Console, found: Comparison, metric: str, limit: int) -> None:
+    """Totals by site, then the values that move most."""
     days, appeared, vanished = found.totals["day"].n_unique(), *appeared_and_vanished(found)
     console.print(
         f"{days} day{'s' if days > 1 else ''}; {unchanged_share(found):.1%} of the rows stay as they are; "

@@ -9,8 +9,10 @@ from rich.table import Table
 
 from cli.context import CliContext, pass_context
 from cli.corrections import open_stores
-from cli.reprocess import hour_named
+from cli.hours import hour_named
 from recount.publishing.impact import Impact, Impacts, of_logic, of_rules, of_run
+from recount.rules import difference
+from recount.store.rulebook import Rulebook
 
 NAMED_MAX = 20
 
@@ -46,6 +48,8 @@ def impact(
         raise click.UsageError("give one of --logic, --run and --rule")
     stores = open_stores(context)
     span = (hour_named(first, "T00") if first else "0", hour_named(last, "T23") if last else "9999-12")
+    if rule is not None and not as_json:
+        _print_rules(stores.rulebook, rule)
     found = Impacts(stores.manifests, stores.segments, stores.candidates).of(given[0], span)
     if as_json:
         click.echo(
@@ -53,6 +57,22 @@ def impact(
         )
     else:
         _print(found)
+
+
+def _print_rules(book: Rulebook, rule: str) -> None:
+    """What a version said, and what the one that followed made different."""
+    site, _, version = rule.partition(":")
+    if not version:
+        return
+    found = book.version(site, int(version))
+    click.echo(f"Rules {version} of {site} say" + (f" ({found.why}):" if found.why else ":"))
+    for line in found.rules.lines or ["nothing"]:
+        click.echo(f"  {line}")
+    later = next((v for v in book.versions(site) if v.version > found.version and v.in_force_ms), None)
+    if later is not None:
+        click.echo(f"Rules {later.version}, which followed, differ:")
+        for line in difference(found.rules, later.rules):
+            click.echo(f"  {line}")
 
 
 def _print(found: Impact) -> None:

@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final
 
 import click
-from rich.console import Console
 
+from cli.computing import REPROCESSING_TAG, compute, hours_to_compute
 from cli.context import CliContext, pass_context
-from cli.corrections import corrections_of, open_stores, request_of
+from cli.corrections import caught_up, corrections_of, open_stores, request_of
 from cli.dagster_client import DagsterClient
-from cli.progress import counting
-from cli.publishing import GAP_MAX_HOURS, RANGE_TAGS, REASON_TAG, USER_TAG, operator
-from recount.errors import Incomplete, InvalidInput, RecountError, SetupError
-from recount.periods import HOUR_MS, HourRange, hour_of, hour_ranges, hour_start_ms
+from cli.hours import hour_named
+from cli.publishing import operator
+from recount.errors import InvalidInput, RecountError
+from recount.periods import HOUR_MS, hour_of
 from recount.store.catalog import Catalog
-from recount.store.manifests import Manifests
-from recount.store.provenance import period_key
 from recount.store.reprocessings import Reprocessing, Reprocessings, Source, new_reprocessing_id
-
-POLL_S: Final = 1.0
-REPROCESSING_TAG: Final = "recount/reprocessing"
-JOBS: Final[dict[Source, str]] = {"archive": "candidates_from_archive", "raw": "candidates_from_raw"}
-# Archiving again takes turns with the hours as they come, so its runs are short.
-SPAN_MAX_HOURS: Final[dict[Source, int]] = {"archive": 720, "raw": 48}
-_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 @click.group(invoke_without_command=True)
@@ -64,7 +52,8 @@ def reprocess(
     request = _request(context, first, last, reason, sites, source)
     Reprocessings(context.tables().catalog).add(request)
     click.echo(f"Reprocessing {request.id}: {request.first} to {request.last}, from {request.source}")
-    _compute(context, request)
+    compute(context, request, hours_to_compute(context, request))
+    _tell_next(request)
 
 
 @reprocess.command("list")
@@ -100,6 +89,8 @@ def show(context: CliContext, /, reprocessing_id: str) -> None:
         "from": request.source + (f" of {request.undoes}" if request.undoes else ""),
         "computed": f"{len(done)} hours" + (f", logic version {versions}" if done else ""),
     }
+    if request.rules:
+        lines["rules"] = ", ".join(f"version {version} of {site}" for site, version in request.rules.items())
     for name, text in lines.items():
         click.echo(f"{name:<13} {text}")
     for note in request.notes:
@@ -121,7 +112,11 @@ def resume(context: CliContext, /, reprocessing_id: str) -> None:
     request = stores.reprocessings.open(request_of(stores, reprocessing_id).id)
     if request.source == "rollback":
         raise InvalidInput("a rollback is computed in one go; ask for it again", field="reprocessing")
-    _compute(context, request)
+    if request.rules:
+        caught_up(context, stores, request)
+    else:
+        compute(context, request, hours_to_compute(context, request))
+    _tell_next(request)
 
 
 @reprocess.command()
@@ -172,76 +167,9 @@ def _request(
     )
 
 
-def hour_named(text: str, of_a_day: str) -> str:
-    """An hour as it was given, or the one of a day; raises InvalidInput for anything else."""
-    name = text + of_a_day if _DATE.fullmatch(text) else text
-    try:
-        if hour_of(hour_start_ms(name)) == name:
-            return name
-    except ValueError:
-        pass
-    detail = f"{text!r} is neither a day such as 2026-11-22 nor a UTC hour such as 2026-11-22T03"
-    raise InvalidInput(detail, field="hours")
-
-
-def _compute(context: CliContext, request: Reprocessing) -> None:
-    """Queue the runs, few and long, and watch them; Ctrl-C stops them."""
-    hours = _hours_to_compute(context, request)
-    spans = hour_ranges(hours, gap_max_hours=GAP_MAX_HOURS, span_max_hours=SPAN_MAX_HOURS[request.source])
-    dagster = DagsterClient(context.dagster_url())
-    tags = {REPROCESSING_TAG: request.id, REASON_TAG: request.reason, USER_TAG: operator()}
-    runs = [dagster.launch(JOBS[request.source], tags | _range(span)) for span in spans]
-    try:
-        _watch(context, dagster, request, hours, runs)
-    except KeyboardInterrupt:
-        dagster.terminate([run for run in runs if not dagster.state(run).is_over])
-        click.echo("\nStopped; the hours that are done are kept.", err=True)
-        click.echo(f"Go on with: recount reprocess resume {request.id}", err=True)
-        raise click.Abort from None
+def _tell_next(request: Reprocessing) -> None:
     click.echo(f"Done, nothing is published yet. Look: recount reprocess show {request.id}")
     click.echo(f"Publish: recount publish {request.id}")
-
-
-def _hours_to_compute(context: CliContext, request: Reprocessing) -> list[str]:
-    """All of them; of the archive, those that are published."""
-    if request.source == "raw":
-        return request.hours
-    manifests = Manifests(context.tables().manifests)
-    keys = {period_key("hour", hour): hour for hour in request.hours}
-    found = [keys[key] for key in manifests.entries(manifests.current(), keys)]
-    if not found:
-        cause = f"nothing is published between {request.first} and {request.last}"
-        raise SetupError("reprocess", cause, "give other hours, or take them --from-raw")
-    return sorted(found)
-
-
-def _watch(
-    context: CliContext,
-    dagster: DagsterClient,
-    request: Reprocessing,
-    hours: Sequence[str],
-    runs: Sequence[str],
-) -> None:
-    store, wanted = Reprocessings(context.tables().catalog), set(hours)
-    with counting(f"Computing {request.id}", len(hours), Console(stderr=True)) as advance:
-        over: dict[str, str] = {}
-        while len(over) < len(runs):
-            time.sleep(POLL_S)
-            advance(len(wanted.intersection(store.hours(request.id))))
-            states = {run: dagster.state(run) for run in runs if run not in over}
-            over |= {run: state.status for run, state in states.items() if state.is_over}
-    failed = [run for run, status in over.items() if status != "SUCCESS"]
-    if failed:
-        why = "\n  ".join(dagster.failures(failed[0])) or over[failed[0]]
-        raise Incomplete(
-            f"{len(failed)} of {len(runs)} runs did not succeed:\n  {why}\n"
-            f"The run is at {dagster.run_url(failed[0])}\n"
-            f"The hours that are done are kept: recount reprocess resume {request.id}"
-        )
-
-
-def _range(span: HourRange) -> dict[str, str]:
-    return dict(zip(RANGE_TAGS, span, strict=True))
 
 
 def _moment(ms: int) -> str:

@@ -106,7 +106,7 @@ class Corrections:
         for site, version in request.rules.items():
             self.rulebook.check(site, version)
         entries = self._entries([*done, *self.asked(request)])
-        missing = [hour for hour in entries if hour not in done]
+        missing = _missing(done, entries)
         if missing:
             raise Incomplete(
                 f"reprocessing {request.id} lacks {_hours(len(missing))}, the first is {missing[0]}: "
@@ -115,6 +115,12 @@ class Corrections:
         changes = self.base_changes(done, entries)
         if changes:
             raise BaseChanged(request.id, changes)
+
+    def outdated(self, request: Reprocessing, done: Mapping[str, HourDone]) -> list[str]:
+        """The hours that have to be computed, or computed again, before it can be published."""
+        entries = self._entries([*done, *self.asked(request)])
+        moved = [change.hour for change in self.base_changes(done, entries)]
+        return sorted({*_missing(done, entries), *moved})
 
     def asked(self, request: Reprocessing) -> list[str]:
         """The hours that a reprocessing has to have candidates of, if they are published."""
@@ -159,6 +165,10 @@ class Corrections:
             if found.cause == cause:
                 return found
         return current
+
+
+def _missing(done: Mapping[str, HourDone], entries: Mapping[str, Entry]) -> list[str]:
+    return [hour for hour in entries if hour not in done]
 
 
 def _hours(count: int) -> str:

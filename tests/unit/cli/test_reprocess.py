@@ -11,7 +11,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from cli import corrections, reprocess
+from cli import computing, corrections, reprocess
 from cli.context import CliContext
 from cli.dagster_client import RunState
 from cli.publishing import RANGE_TAGS
@@ -76,9 +76,9 @@ class Desk(CliContext):
 @pytest.fixture
 def dagster(monkeypatch: pytest.MonkeyPatch) -> FakeDagster:
     fake = FakeDagster()
-    for module in (reprocess, corrections):
+    for module in (reprocess, computing, corrections):
         monkeypatch.setattr(module, "DagsterClient", lambda url: fake)
-    monkeypatch.setattr(reprocess, "POLL_S", 0.0)
+    monkeypatch.setattr(computing, "POLL_S", 0.0)
     return fake
 
 
