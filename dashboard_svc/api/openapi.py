@@ -7,11 +7,12 @@ from typing import Any, Final
 
 from dashboard_svc import caching
 from dashboard_svc.access.rates import WINDOW_S
-from dashboard_svc.api import live, query, schemas, sites
+from dashboard_svc.api import corrections, live, query, schemas, sites
 from dashboard_svc.api.bodies import BODY_MAX_BYTES
 from dashboard_svc.api.schemas import Schema, ref
 from dashboard_svc.problem_types import OF_STATUS
 from recount.querying import query as asked
+from recount.store.correction_log import LISTED_MAX
 
 VERSION: Final = "1.0.0"
 JSON: Final = "application/json"
@@ -61,6 +62,7 @@ def paths() -> dict[str, Any]:
     return {
         query.PATH: {"post": _post_query(), "get": _get_query()},
         f"{live.PATH}{{site}}": {"get": _get_live()},
+        f"{corrections.PATH}{{site}}": {"get": _get_corrections()},
         sites.PATH: {
             "get": operation(
                 "sites", "The sites that the token opens", answer=_object_of("sites", ref("Site"))
@@ -207,5 +209,27 @@ def _get_live() -> dict[str, Any]:
         description="As the live service gives them, which says itself how far it goes back.",
         parameters=(path_site(), parameter("minutes", minutes, "How many.")),
         answer=ref("Live"),
+        refusals=(400, 404),
+    )
+
+
+def _get_corrections() -> dict[str, Any]:
+    limit: Schema = {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": LISTED_MAX,
+        "default": corrections.LIMIT_DEFAULT,
+    }
+    given = (
+        path_site(),
+        parameter("date_range", {"type": "string"}, "Those that changed a day of it: a name, or from,to."),
+        parameter("limit", limit, "At most so many."),
+    )
+    return operation(
+        "corrections",
+        "What was changed of published numbers",
+        description="Newest first.",
+        parameters=given,
+        answer=_object_of("corrections", ref("Correction")),
         refusals=(400, 404),
     )

@@ -7,6 +7,7 @@ from typing import Any, Final, get_args
 from dashboard_svc.api.query import QUERIES_MAX
 from dashboard_svc.freshness import LIVE, MIXED, PUBLISHED
 from dashboard_svc.problem_types import TYPES
+from recount.corrections import Kind
 from recount.counting.rollup import PROP_PREFIX
 from recount.querying import query as asked
 from recount.store.catalog import ID_MAX
@@ -42,6 +43,7 @@ def components() -> dict[str, Schema]:
         ),
         "Site": _site(),
         "Live": _live(),
+        "Correction": _correction(),
         "Problem": problem(),
     }
 
@@ -229,6 +231,33 @@ def _live() -> Schema:
         "top": {"type": "object", "description": "Up to 20 values of each dimension."},
     }
     return _object(fields, ["as_of", "current_visitors"])
+
+
+def _correction() -> Schema:
+    text: Schema = {"type": "string"}
+    moment: Schema = {"type": "string", "format": "date-time"}
+    day: Schema = {"type": "string", "format": "date"}
+    changes: Schema = {"type": "object", "description": "By metric, `from` what it was and `to` what it is."}
+    fields: dict[str, Schema] = {
+        "publication": text,
+        "corrected": moment,
+        "kind": {"type": "string", "enum": list(get_args(Kind))},
+        "text": text | {"description": "The correction in a sentence."},
+        "reason": {"type": ["string", "null"]},
+        "late_events": {"type": "integer"},
+        "from": day,
+        "to": day,
+        "timezone": text,
+        "hours": {"type": "array", "items": {"type": "array", "items": moment, "minItems": 2, "maxItems": 2}},
+        "changes": changes,
+        "days": {"type": "object", "description": "By day, the same.", "additionalProperties": changes},
+        "dimensions": {"type": "array", "items": text},
+        "is_complete": {
+            "type": "boolean",
+            "description": "False where what was shown was not kept.",
+        },
+    }
+    return _object(fields, list(fields))
 
 
 def _object(properties: dict[str, Schema], required: list[str]) -> Schema:
