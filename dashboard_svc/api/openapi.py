@@ -7,11 +7,10 @@ from typing import Any, Final
 
 from dashboard_svc import caching
 from dashboard_svc.access.rates import WINDOW_S
-from dashboard_svc.api import corrections, live, query, schemas, sites
+from dashboard_svc.api import corrections, live, query, questions, schemas, sites
 from dashboard_svc.api.bodies import BODY_MAX_BYTES
-from dashboard_svc.api.schemas import Schema, ref
+from dashboard_svc.api.questions import Schema, ref
 from dashboard_svc.problem_types import OF_STATUS
-from recount.querying import query as asked
 from recount.store.correction_log import LISTED_MAX
 
 VERSION: Final = "1.0.0"
@@ -24,6 +23,11 @@ ALWAYS: Final = (401, 403, 405, 421, 429, 500, 503)
 _QUESTION: Final = {"site": "demo", "metrics": ["visitors", "pageviews"], "dimensions": ["page"], "limit": 5}
 _ANSWER: Final = {
     "rows": [{"page": "/", "visitors": 12, "pageviews": 30, "origin": "mixed"}],
+    "range": {"from": "2026-11-17T00:00+01:00", "to": "2026-11-24T00:00+01:00"},
+    "compared_range": None,
+    "total": 1,
+    "next": None,
+    "confidence": {"visitors": {"kind": "exact"}, "pageviews": {"kind": "exact"}},
     "published_until": "2026-11-23T13:00:00Z",
     "live_as_of": "2026-11-23T13:33:59Z",
     "notes": ["Visitors of several days are the sum of daily visitors: nobody is recognised on another day."],
@@ -131,7 +135,7 @@ def parameter(name: str, schema: Schema, description: str = "", *, required: boo
 
 
 def path_site() -> Schema:
-    return {"name": "site", "in": "path", "required": True, "schema": schemas.site_id()}
+    return {"name": "site", "in": "path", "required": True, "schema": questions.site_id()}
 
 
 def _rate_refs() -> dict[str, Any]:
@@ -162,20 +166,11 @@ def _post_query() -> dict[str, Any]:
 
 
 def _get_query() -> dict[str, Any]:
-    names = {"type": "array", "items": ref("Metric"), "minItems": 1}
-    given = (
-        parameter("site", schemas.site_id(), required=True),
-        parameter("metrics", names, "The first one sorts the rows, largest first."),
-        parameter("dimensions", _one_or_more(ref("Dimension")), "A row per value."),
-        parameter("date_range", {"type": "string"}, "A name, or from,to: local dates, both included."),
-        parameter("interval", schemas.interval(nullable=False)),
-        parameter("limit", schemas.limit()),
-        parameter(
-            caching.NAMED,
-            {"type": "string"},
-            f"The header {query.VERSION} of an answer: exactly these numbers, which may be kept for ever.",
-        ),
-    )
+    given = [
+        parameter(name, schema, said, required=name == "site")
+        for name, (schema, said) in questions.parameters().items()
+    ]
+    version = f"The header {query.VERSION} of an answer: exactly these numbers, which may be kept for ever."
     unchanged = {"description": "The numbers are those of the ETag in If-None-Match."}
     moved = {
         "description": f"Other numbers than `{caching.NAMED}` names have been published; Location has them."
@@ -184,16 +179,12 @@ def _get_query() -> dict[str, Any]:
         "query-by-address",
         "Numbers of a site, with everything in the address",
         description="The same without filters: answers about ranges that have ended carry an ETag.",
-        parameters=given,
+        parameters=[*given, parameter(caching.NAMED, {"type": "string"}, version)],
         answer=ref("Answer"),
         more={"302": moved, "304": unchanged},
         refusals=(400,),
         example=_ANSWER,
     )
-
-
-def _one_or_more(item: Schema) -> Schema:
-    return {"type": "array", "items": item, "minItems": 1, "maxItems": asked.DIMENSIONS_MAX}
 
 
 def _get_live() -> dict[str, Any]:

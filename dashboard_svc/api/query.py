@@ -92,8 +92,8 @@ def _parameters(args: MultiDict[str, str]) -> dict[str, Any]:
     for name in (name for name in _RANGES if name in args):
         body[name] = args[name].split(",") if "," in args[name] else args[name]
     body |= {name: _number(args[name]) for name in _NUMBERS if name in args}
-    if given := args.get("order_by"):
-        body["order_by"] = [one.split(":") for one in given.split(",")]
+    if "order_by" in args:
+        body["order_by"] = [one.split(":") for one in args["order_by"].split(",")]
     known = {*_TEXTS, *_LISTS, *_RANGES, *_NUMBERS, "order_by", caching.NAMED}
     unknown = sorted(set(args) - known)
     if unknown:

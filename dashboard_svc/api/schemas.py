@@ -1,22 +1,19 @@
-"""The components of the OpenAPI document, made of the constants that requests are checked with."""
+"""The components of the OpenAPI document: questions, and what answers are made of."""
 
 from __future__ import annotations
 
-from typing import Any, Final, get_args
+from typing import Final, get_args
 
+from dashboard_svc.api import questions
 from dashboard_svc.api.query import QUERIES_MAX
+from dashboard_svc.api.questions import Schema, ref
 from dashboard_svc.freshness import LIVE, MIXED, PUBLISHED
 from dashboard_svc.problem_types import TYPES
 from recount.corrections import Kind
-from recount.counting.rollup import PROP_PREFIX
 from recount.querying import query as asked
-from recount.store.catalog import ID_MAX
-
-Schema = dict[str, Any]
+from recount.querying.confidence import KINDS
 
 MOMENT: Final[Schema] = {"type": ["string", "null"], "format": "date-time"}
-_DATE: Final[Schema] = {"type": "string", "format": "date", "pattern": r"^\d{4}-\d{2}-\d{2}$"}
-_NAMED_RANGE: Final = r"^(today|yesterday|month|\d{1,4}(d|mo))$"
 _AMOUNTS: Final[Schema] = {
     "type": "object",
     "description": "Exact decimal amounts by currency (ISO 4217).",
@@ -24,103 +21,22 @@ _AMOUNTS: Final[Schema] = {
 }
 
 
-def ref(name: str) -> Schema:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
 def components() -> dict[str, Schema]:
     """Every named schema of the document."""
     return {
-        "Query": query(),
+        "Query": questions.query(),
         "Queries": {"type": "array", "items": ref("Query"), "minItems": 1, "maxItems": QUERIES_MAX},
         "Metric": {"type": "string", "enum": list(asked.METRICS)},
-        "Dimension": dimension(),
-        "Filter": filter_(),
+        "Dimension": questions.dimension(),
+        "Filter": questions.filter_(),
         "Row": row(),
-        "Answer": _with_freshness({"rows": _rows()}),
-        "Answers": _with_freshness(
-            {"answers": {"type": "array", "items": _object({"rows": _rows()}, ["rows"])}}
-        ),
+        "Confidence": _confidence(),
+        "Answer": _with_freshness(_table()),
+        "Answers": _with_freshness({"answers": {"type": "array", "items": _object(_table(), [*_table()])}}),
         "Site": _site(),
         "Live": _live(),
         "Correction": _correction(),
         "Problem": problem(),
-    }
-
-
-def query() -> Schema:
-    """The body of a question; `FIELDS` are those that the parser takes."""
-    return {
-        "type": "object",
-        "required": ["site"],
-        "properties": {name: _query_fields()[name] for name in asked.FIELDS},
-        "additionalProperties": False,
-    }
-
-
-def date_range() -> Schema:
-    return {
-        "description": "Local dates. A name ("
-        + ", ".join(asked.RANGES)
-        + f"), or [from, to], both included; at most {asked.DAYS_MAX:,} days.",
-        "anyOf": [
-            {"type": "string", "pattern": _NAMED_RANGE},
-            {"type": "array", "items": _DATE, "minItems": 2, "maxItems": 2},
-        ],
-        "default": asked.DEFAULT_RANGE,
-    }
-
-
-def limit() -> Schema:
-    return {
-        "type": "integer",
-        "minimum": 1,
-        "maximum": asked.LIMIT_MAX,
-        "default": asked.DEFAULT_LIMIT,
-        "description": "At most so many rows.",
-    }
-
-
-def site_id() -> Schema:
-    return {"type": "string", "minLength": 1, "maxLength": ID_MAX, "description": "The site's id."}
-
-
-def interval(*, nullable: bool) -> Schema:
-    names: list[str | None] = list(get_args(asked.Interval))
-    return {
-        "type": ["string", "null"] if nullable else "string",
-        "enum": [*names, None] if nullable else names,
-        "description": "A row for each of these instead of a dimension; hours for at most "
-        f"{asked.HOURLY_DAYS_MAX} days.",
-    }
-
-
-def dimension() -> Schema:
-    return {
-        "description": f"{PROP_PREFIX}<name> is a property of custom events.",
-        "anyOf": [
-            {"type": "string", "enum": list(asked.DIMENSIONS)},
-            {"type": "string", "pattern": f"^{PROP_PREFIX}[\\s\\S]+$"},
-        ],
-    }
-
-
-def filter_() -> Schema:
-    values = {
-        "type": "array",
-        "items": {"type": "string"},
-        "minItems": 1,
-        "maxItems": asked.FILTER_VALUES_MAX,
-    }
-    return {
-        "type": "object",
-        "description": "Keeps what any of the values fits; with `not`: none. In `matches` * is any text.",
-        "required": ["dimension", "operator", "values"],
-        "properties": {
-            "dimension": ref("Dimension"),
-            "operator": {"type": "string", "enum": list(asked.OPERATORS)},
-            "values": values,
-        },
     }
 
 
@@ -141,6 +57,14 @@ def row() -> Schema:
                 "description": "The local date, of hours with the time.",
             },
             "origin": {"type": "string", "enum": [PUBLISHED, LIVE, MIXED]},
+            "comparison": {
+                "type": ["object", "null"],
+                "description": "With `compare`: the metrics in the other range.",
+            },
+            "change": {
+                "type": ["object", "null"],
+                "description": "By which share each metric has grown; null where there was nothing.",
+            },
         },
     }
 
@@ -161,38 +85,6 @@ def problem() -> Schema:
     }
 
 
-def _query_fields() -> dict[str, Schema]:
-    return {
-        "site": site_id(),
-        "metrics": {
-            "type": "array",
-            "items": ref("Metric"),
-            "minItems": 1,
-            "default": list(asked.DEFAULT_METRICS),
-            "description": "The first one sorts the rows, largest first.",
-        },
-        "dimensions": {
-            "type": "array",
-            "items": ref("Dimension"),
-            "maxItems": asked.DIMENSIONS_MAX,
-            "uniqueItems": True,
-            "default": [],
-            "description": "A row per value. Without any: one row, the total.",
-        },
-        "date_range": date_range(),
-        "interval": interval(nullable=True),
-        "filters": {
-            "type": "array",
-            "items": ref("Filter"),
-            "maxItems": asked.FILTERS_MAX,
-            "default": [],
-            "description": "Rows keep what passes all of them.",
-        },
-        "limit": limit(),
-        "explain": {"type": "boolean", "default": False, "description": "Say where the numbers come from."},
-    }
-
-
 def _with_freshness(properties: dict[str, Schema]) -> Schema:
     fresh: dict[str, Schema] = {
         "published_until": MOMENT | {"description": "The end of the newest published hour."},
@@ -207,8 +99,26 @@ def _with_freshness(properties: dict[str, Schema]) -> Schema:
     return _object(properties | fresh | {"explain": explain}, [*properties, *fresh])
 
 
-def _rows() -> Schema:
-    return {"type": "array", "items": ref("Row")}
+def _table() -> dict[str, Schema]:
+    moment: Schema = {"type": "string", "description": "Local, with the offset of the time zone asked for."}
+    span = _object({"from": moment, "to": moment}, ["from", "to"])
+    return {
+        "rows": {"type": "array", "items": ref("Row")},
+        "range": span | {"description": "The first moment, and the first one after."},
+        "compared_range": {"oneOf": [span, {"type": "null"}], "description": "The same of `compare`."},
+        "total": {"type": "integer", "description": "How many rows there are on all pages."},
+        "next": {"type": ["string", "null"], "description": "The `cursor` of the next page."},
+        "confidence": {"type": "object", "additionalProperties": ref("Confidence")},
+    }
+
+
+def _confidence() -> Schema:
+    fields: dict[str, Schema] = {
+        "kind": {"type": "string", "enum": list(KINDS)},
+        "standard_error": {"type": "number", "description": "Of an estimate, a share."},
+        "missing_at_most": {"type": "integer", "description": "Visitors that a row may lack."},
+    }
+    return _object(fields, ["kind"]) | {"description": "How far the numbers of a metric can be trusted."}
 
 
 def _site() -> Schema:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
@@ -28,9 +28,13 @@ def test_it_has_the_fields_that_the_parser_takes(api: dict[str, Any]) -> None:
     assert schemas["Metric"]["enum"] == list(asked.METRICS)
     assert schemas["Dimension"]["anyOf"][0]["enum"] == list(asked.DIMENSIONS)
     assert schemas["Filter"]["properties"]["operator"]["enum"] == list(asked.OPERATORS)
-    assert fields["interval"]["enum"] == [*get_args(asked.Interval), None]
+    assert fields["interval"]["enum"] == [*asked.INTERVALS, None]
     assert fields["limit"]["maximum"] == asked.LIMIT_MAX
+    assert fields["offset"]["maximum"] == asked.OFFSET_MAX
     assert fields["filters"]["maxItems"] == asked.FILTERS_MAX
+    assert fields["compare"]["anyOf"][0]["enum"] == list(asked.COMPARISONS)
+    in_address = {one["name"] for one in api["paths"]["/api/v1/query"]["get"]["parameters"]}
+    assert in_address == {*asked.FIELDS, "g"} - {"filters", "explain"}
 
 
 def test_it_has_every_route_of_the_api(api: dict[str, Any]) -> None:
