@@ -20,6 +20,7 @@ QUERY: Final = "/api/v1/query"
 SITES: Final = "/api/v1/sites"
 LIVE: Final = "/api/v1/live/"
 TIMEOUT_S: Final = 60.0
+PAGE_ROWS: Final = 10_000  # of a query, at most
 
 Range = str | tuple[date | str, date | str] | list[str]
 
@@ -64,17 +65,19 @@ class Client:
         metrics: Sequence[str] | None = None,
         dimensions: Sequence[str] | None = None,
         date_range: Range | None = None,
+        all_rows: bool = False,
         as_: Literal["pandas", "arrow"] = "pandas",
         **fields: Any,
     ) -> pd.DataFrame | pa.Table:
         """Numbers of a site (docs/query.md has what can be asked for; `fields` are its other fields).
 
+        With `all_rows` every page is asked for, all of one published state, not only the first `limit` rows.
         `attrs` of the frame has `published_until`, `live_as_of`, `notes` and the `query`; of a table they are
         JSON in the schema's metadata under `recount`. Raises InvalidQuery naming the field at fault.
         """
         given = fields | {"metrics": metrics, "dimensions": dimensions, "date_range": _range(date_range)}
         body = {"site": site, **{name: value for name, value in given.items() if value is not None}}
-        answer = self._http.post(QUERY, body)
+        answer = self._all_pages(body) if all_rows else self._http.post(QUERY, body)
         about = _about(answer, body)
         zone = body.get("timezone") or self.zone(site)
         made = tables.table(answer["rows"], zone, about, (*(dimensions or ()), *(metrics or ())))
@@ -95,6 +98,17 @@ class Client:
             self._zones |= {one["id"]: one["timezone"] for one in self._sites()}
         return self._zones.get(site, "UTC")
 
+    def _all_pages(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The answer with the rows of all pages, and everything that any of them notes."""
+        asked = {"limit": PAGE_ROWS} | body
+        answer: dict[str, Any] = self._http.post(QUERY, asked)
+        rows, notes = answer["rows"], dict.fromkeys(answer["notes"])
+        while answer["next"] is not None:
+            answer = self._http.post(QUERY, asked | {"cursor": answer["next"]})
+            rows += answer["rows"]
+            notes |= dict.fromkeys(answer["notes"])
+        return answer | {"rows": rows, "notes": list(notes)}
+
     def _sites(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self._http.get(SITES)["sites"]
         return found
@@ -108,7 +122,7 @@ def _range(given: Range | None) -> str | list[str] | None:
 
 def _about(answer: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
     """What is said of the numbers; moments as datetimes in UTC."""
-    kept = {name: value for name, value in answer.items() if name != "rows"}
+    kept = {name: value for name, value in answer.items() if name not in ("rows", "next")}
     for name in ("published_until", "live_as_of"):
         if kept.get(name) is not None:
             kept[name] = datetime.fromisoformat(kept[name])

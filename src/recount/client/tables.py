@@ -21,6 +21,10 @@ RATES: Final = frozenset(
 )
 REVENUE: Final = "revenue"
 MONEY: Final = pa.decimal128(38, 6)
+COMPARISON: Final = "comparison"
+CHANGE: Final = "change"
+BEFORE: Final = "_before"
+CHANGED: Final = "_change"
 METADATA: Final = b"recount"
 
 
@@ -28,12 +32,14 @@ def table(rows: Sequence[Row], zone: str, about: Mapping[str, Any], asked: Itera
     """A column for everything that rows have, and for what was `asked` where there are no rows.
 
     Counts are int64, rates float64, `at` a timestamp in `zone`, `date` a date32 (of hours: local time),
-    `revenue_<currency>` decimals, all else text. The schema's metadata has `about` under `recount`, as JSON.
+    `revenue_<currency>` decimals, all else text; those of a comparison end in `_before` and `_change`. The
+    schema's metadata has `about` under `recount`, as JSON.
     """
+    rows = [_flat(row) for row in rows]
     columns: dict[str, pa.Array] = {}
     for name in _names(rows) or dict.fromkeys(asked):
         values = [row.get(name) for row in rows]
-        columns |= _revenue(values) if name == REVENUE else {name: _column(name, values, zone)}
+        columns |= _columns(name, values, zone)
     made: pa.Table = pa.table(columns)
     return made.replace_schema_metadata({METADATA: json.dumps(about, default=_text)})
 
@@ -49,14 +55,28 @@ def frame(made: pa.Table, about: Mapping[str, Any]) -> pd.DataFrame:
     return found
 
 
+def _flat(row: Row) -> Row:
+    """A comparison's values beside those that they are compared with, as `<metric>_before` and `_change`."""
+    flat = {name: value for name, value in row.items() if name not in (COMPARISON, CHANGE)}
+    for name, ending in ((COMPARISON, BEFORE), (CHANGE, CHANGED)):
+        flat |= {inside + ending: value for inside, value in (row.get(name) or {}).items()}
+    return flat
+
+
 def _names(rows: Sequence[Row]) -> dict[str, None]:
     return dict.fromkeys(name for row in rows for name in row)
+
+
+def _columns(name: str, values: list[Any], zone: str) -> dict[str, pa.Array]:
+    if name == REVENUE or name == REVENUE + BEFORE:
+        return _revenue(name, values)
+    return {name: _column(name.removesuffix(BEFORE), values, zone)}
 
 
 def _column(name: str, values: list[Any], zone: str) -> pa.Array:
     if name in COUNTS:
         return pa.array(values, pa.int64())
-    if name in RATES:
+    if name in RATES or name.endswith(CHANGED):
         return pa.array(values, pa.float64())
     if name == "at":
         return pa.array(values, pa.timestamp("ms", tz=zone))
@@ -70,14 +90,14 @@ def _dates(texts: Sequence[str]) -> pa.Array:
     return pa.array(map(datetime.fromisoformat, texts), pa.timestamp("s") if of_hours else pa.date32())
 
 
-def _revenue(values: Sequence[Mapping[str, str] | None]) -> dict[str, pa.Array]:
-    """A column a currency, with 0 for rows without; one named `revenue` where no row has any."""
+def _revenue(name: str, values: Sequence[Mapping[str, str] | None]) -> dict[str, pa.Array]:
+    """A column a currency, with 0 for rows without; one without a currency where no row has any."""
     amounts = [value or {} for value in values]
     currencies = sorted({currency for value in amounts for currency in value})
     if not currencies:
-        return {REVENUE: pa.array([None] * len(values), MONEY)}
+        return {name: pa.array([None] * len(values), MONEY)}
     return {
-        f"{REVENUE}_{currency}": pa.array([Decimal(value.get(currency, "0")) for value in amounts], MONEY)
+        f"{name}_{currency}": pa.array([Decimal(value.get(currency, "0")) for value in amounts], MONEY)
         for currency in currencies
     }
 

@@ -29,10 +29,12 @@ from recount.client import (
     RateLimited,
     Unauthorized,
     Unavailable,
+    tables,
 )
+from recount.client.api import PAGE_ROWS
 from recount.client.http import ATTEMPTS_MAX, Http
 from recount.client.tables import COUNTS, RATES, REVENUE
-from recount.querying.query import METRICS
+from recount.querying.query import LIMIT_MAX, METRICS
 from recount.store.catalog import Site
 from recount.store.table import MemoryTable
 from recount.store.tokens import Tokens
@@ -114,6 +116,53 @@ def test_arrow(client: Client) -> None:
     about = json.loads(pages.schema.metadata[b"recount"])
     assert about["published_until"] == "2026-11-23T13:00:00+00:00"
     assert about["notes"]
+
+
+def test_a_comparison_is_beside_what_it_is_compared_with() -> None:
+    change = {"visitors": 0.5, "revenue": None}
+    before = {"visitors": 2, "revenue": {"EUR": "1.00"}, "origin": "published"}
+    rows = [
+        {
+            "page": "/",
+            "visitors": 3,
+            "revenue": {},
+            "origin": "published",
+            "comparison": before,
+            "change": change,
+        }
+    ]
+    made = tables.frame(
+        tables.table([*rows, {"page": "/new", "visitors": 1, "comparison": None}], "UTC", {}), {}
+    )
+    assert list(made["visitors_before"]) == [2, pd.NA]
+    assert made["visitors_change"].iloc[0] == 0.5
+    assert made["revenue_before_EUR"].iloc[0] == Decimal(1)
+    assert made["visitors_change"].dtype == "float64"
+
+
+def test_all_rows_are_those_of_all_pages() -> None:
+    asked: list[dict[str, Any]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/api/v1/sites":
+            return httpx.Response(200, json={"sites": []})
+        body = json.loads(request.content)
+        asked.append(body)
+        page = int(body.get("cursor", "0"))
+        following = str(page + 1) if page < 2 else None
+        body = {
+            "rows": [{"page": f"/{page}", "visitors": page}],
+            "next": following,
+            "notes": [f"n{page // 2}"],
+        }
+        return httpx.Response(200, json=body)
+
+    with Client(URL, transport=httpx.MockTransport(answer)) as client:
+        pages = client.query("demo", dimensions=["page"], all_rows=True, timezone="UTC")
+    assert list(pages["page"]) == ["/0", "/1", "/2"]
+    assert pages.attrs["notes"] == ["n0", "n1"]
+    assert [body.get("cursor") for body in asked] == [None, "1", "2"]
+    assert {body["limit"] for body in asked} == {PAGE_ROWS}
 
 
 def test_nothing_counted_is_an_empty_frame(client: Client, answerer: FakeAnswerer) -> None:
@@ -219,6 +268,7 @@ def _http(answer: Callable[[httpx.Request], httpx.Response], sleep: Callable[[fl
 
 def test_every_metric_has_a_type() -> None:
     assert set(METRICS) <= COUNTS | RATES | {REVENUE}
+    assert PAGE_ROWS == LIMIT_MAX
 
 
 def test_it_needs_nothing_of_the_services() -> None:
