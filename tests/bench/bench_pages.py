@@ -120,7 +120,8 @@ def _row(name: str, way: str, call: Callable[[], object], runs: int, most: int, 
         unit="ms",
         target=f"< {most}",
         ok=p95 < most,
-        conditions=f"{conditions}; {name}, {way}: median {statistics.median(times):.0f} ms, processor {cpu_ms:.0f} ms",
+        conditions=f"{conditions}; {name}, {way}: median {statistics.median(times):.0f} ms, "
+        f"processor {cpu_ms:.0f} ms",
     )
 
 
