@@ -45,6 +45,8 @@ COMMANDS: Final[dict[str, Entry]] = {
     "gc": Entry("cli.corrections:gc", "Delete generations that nothing names any more."),
     "impact": Entry("cli.impact:impact", "List what rests on a version of the logic, a run, or rules."),
     "query": Entry("cli.query:query", "Ask for numbers on the command line."),
+    "funnel": Entry("cli.funnel:funnel", "Count who gets from step to step."),
+    "export": Entry("cli.export:export", "Write events or numbers to a CSV or Parquet file."),
     "dead": Entry("cli.dead:dead", "See what is in quarantine, and replay it after a fix."),
     "ledger": Entry("cli.ledger:ledger", "Show what became of every event of an hour."),
     "tail": Entry("cli.tail:tail", "Follow the events as they arrive."),

@@ -57,7 +57,7 @@ def query(context: CliContext, /, site_id: str, as_json: bool, **given: Any) -> 
     recount query demo --dimension page --compare previous_period
     recount query demo --range 2015-05-17,2015-05-20 --interval day --timezone Asia/Tokyo
     """
-    answer = _ask(context.dashboard_url(), {"site": site_id} | body_of(given))
+    answer = ask(f"{context.dashboard_url()}/api/v1/query", {"site": site_id} | body_of(given))
     if as_json:
         click.echo(orjson.dumps(answer).decode())
     else:
@@ -70,15 +70,16 @@ def body_of(given: dict[str, Any]) -> dict[str, Any]:
         **given,
         "metrics": given["metrics"].split(","),
         "dimensions": list(given["dimensions"]),
-        "date_range": _range(given["date_range"]),
-        "compare": _range(given["compare"]),
-        "filters": [_filter(text) for text in given["filters"]],
+        "date_range": range_of(given["date_range"]),
+        "compare": range_of(given["compare"]),
+        "filters": [filter_of(text) for text in given["filters"]],
         "order_by": [_order(text) for text in (given["order_by"] or "").split(",") if text],
     }
     return {name: value for name, value in body.items() if value or value == 0}
 
 
-def _range(text: str | None) -> str | list[str] | None:
+def range_of(text: str | None) -> str | list[str] | None:
+    """A name, or the two ends of a range."""
     return text.split(",") if text and "," in text else text
 
 
@@ -87,7 +88,8 @@ def _order(text: str) -> list[str]:
     return [name, direction] if name and direction in DIRECTIONS else [text, "desc"]
 
 
-def _filter(text: str) -> dict[str, Any]:
+def filter_of(text: str) -> dict[str, Any]:
+    """`country=DE|FR` as the Stats API has it. Raises InvalidInput for what is no filter."""
     found = _FILTER.fullmatch(text)
     if found is None:
         raise InvalidInput(
@@ -98,9 +100,10 @@ def _filter(text: str) -> dict[str, Any]:
     return {"dimension": name, "operator": operator, "values": values.split("|")}
 
 
-def _ask(url: str, body: dict[str, Any]) -> dict[str, Any]:
+def ask(url: str, body: dict[str, Any]) -> dict[str, Any]:
+    """The answer of the Stats API. Raises InvalidInput for what it refuses, SetupError if nobody answers."""
     try:
-        response = httpx.post(f"{url}/api/v1/query", json=body, headers=_credentials(), timeout=60)
+        response = httpx.post(url, json=body, headers=_credentials(), timeout=90)
     except httpx.TransportError as error:
         raise SetupError("dashboard", f"does not answer at {url}: {error}", "start it: make up") from None
     answer: dict[str, Any] = orjson.loads(response.content)

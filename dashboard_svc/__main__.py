@@ -32,6 +32,8 @@ from recount.publishing.differ import Differ
 from recount.publishing.review import Review
 from recount.querying.answers import Answerer
 from recount.querying.explain import Explainer
+from recount.scanning.answering import Answering
+from recount.scanning.scanner import open_scanner
 from recount.settings import Settings
 from recount.stopping import Stopping
 from recount.store.candidates import Candidates
@@ -41,6 +43,7 @@ from recount.store.dax import reads_of
 from recount.store.manifests import Manifests
 from recount.store.reconciliations import Reconciliations
 from recount.store.reprocessings import Reprocessings
+from recount.store.rulebook import Rulebook
 from recount.store.segments import SegmentStore
 from recount.store.table import Reads
 from recount.store.tables import Tables, open_tables
@@ -82,11 +85,13 @@ def wire(
     corrections = KeptLog(CorrectionLog(tables.catalog))
     live = LiveHttp(directory)
     answerer = Answerer(manifests, segments, site_slots=settings.site_slots, live=live)
+    scanner = open_scanner(settings, manifests, segments, Rulebook(tables.catalog), metrics)
     return Services(
         sites=Sites(Catalog(tables.catalog)),
         gate=_gate(settings, tables, directory),
         live=live,
-        answerer=Corrected(answerer, corrections),
+        answerer=Corrected(Answering(answerer, scanner, _now_ms), corrections),
+        scanner=scanner,
         corrections=corrections,
         reconciliations=Reconciliations(tables.manifests, settings.site_slots),
         explainer=Explainer(
@@ -100,6 +105,10 @@ def wire(
         front_url=lambda: _front_url(settings, directory),
         now_ms=_now_ms,
     )
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def wire_desk(settings: Settings, tables: Tables) -> Desk:

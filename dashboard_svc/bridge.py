@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import io
 import sys
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -26,6 +27,13 @@ Headers = list[tuple[str, str]]
 THREADS: Final = 8
 WAITING_MAX: Final = 64
 BODY_MAX_BYTES: Final = 256 * 1024
+IS_GONE: Final = "recount.is_gone"
+"""In the environment of a request of the API: a function that says whether its sender has gone away."""
+
+UNBUFFERED: Final = ("x-accel-buffering", "no")
+"""The header of an answer that is sent part by part as it is made."""
+
+_API: Final = "/api/"
 _OWN: Final = frozenset({"content-length", "connection", "transfer-encoding"})
 
 
@@ -44,11 +52,18 @@ class Scope(Protocol):
     def headers(self) -> Any: ...
 
 
+class Parts(Iterator[bytes], Protocol):
+    def close(self) -> None: ...
+
+
 @dataclass(frozen=True)
 class Answer:
+    """`parts`: what follows the body, made as it is taken; has to be closed."""
+
     status: int
     headers: Headers
     body: bytes
+    parts: Parts | None = None
 
 
 class BodyTooLarge(Exception):
@@ -70,9 +85,14 @@ class Bridge:
             return refusal(scope.path, "unavailable", text, [("retry-after", "1")])
         self._present += 1
         try:
-            body = await read_body(scope, protocol)
-            environ = environment(scope, body)
-            return await asyncio.get_running_loop().run_in_executor(self._pool, self._call, environ)
+            environ = environment(scope, await read_body(scope, protocol))
+            if not scope.path.startswith(_API):
+                return await self._called(environ)
+            gone = _watched(protocol, environ)
+            try:
+                return await self._called(environ)
+            finally:
+                gone.cancel()
         except BodyTooLarge:
             return refusal(scope.path, "too-large", f"The body has more than {BODY_MAX_BYTES} bytes.")
         finally:
@@ -80,6 +100,9 @@ class Bridge:
 
     def close(self) -> None:
         self._pool.shutdown(wait=False)
+
+    async def _called(self, environ: dict[str, Any]) -> Answer:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._call, environ)
 
     def _call(self, environ: dict[str, Any]) -> Answer:
         begun: list[tuple[str, Headers]] = []
@@ -89,13 +112,53 @@ class Bridge:
             return lambda _: None
 
         parts = self._app(environ, start_response)
-        try:
-            body = b"".join(parts)
-        finally:
-            getattr(parts, "close", lambda: None)()
+        if begun and UNBUFFERED in _named(begun[-1][1]):
+            return Answer(_status(begun[-1][0]), _named(begun[-1][1]), b"", _Parts(parts))
+        with _Parts(parts) as made:
+            body = b"".join(made)
         status, headers = begun[-1]
-        kept = [(name.lower(), value) for name, value in headers if name.lower() not in _OWN]
-        return Answer(int(status.split(" ", 1)[0]), kept, body)
+        return Answer(_status(status), _named(headers), body)
+
+
+class _Parts:
+    """The parts of a WSGI answer, closed once they are done with."""
+
+    def __init__(self, parts: Iterable[bytes]) -> None:
+        self._parts = parts
+        self._iterator = iter(parts)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        return next(self._iterator)
+
+    def __enter__(self) -> _Parts:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        close: Callable[[], None] = getattr(self._parts, "close", lambda: None)
+        close()
+
+
+def _watched(protocol: Any, environ: dict[str, Any]) -> asyncio.Future[None]:
+    """Tells the environment when the sender of a request goes away."""
+    has_gone = threading.Event()
+    environ[IS_GONE] = has_gone.is_set
+    gone: asyncio.Future[None] = asyncio.ensure_future(protocol.client_disconnect())
+    gone.add_done_callback(lambda done: None if done.cancelled() else has_gone.set())
+    return gone
+
+
+def _status(line: str) -> int:
+    return int(line.split(" ", 1)[0])
+
+
+def _named(headers: Headers) -> Headers:
+    return [(name.lower(), value) for name, value in headers if name.lower() not in _OWN]
 
 
 def plain(status: int, text: str, headers: Headers | None = None) -> Answer:

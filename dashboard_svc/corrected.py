@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from recount.corrections import Correction, Numbers, label, range_words, sentence
 from recount.querying.answers import Answers, Stamp
 from recount.querying.query import Query
+from recount.scanning.gate import never
 from recount.store.catalog import Site
 
 KEPT_S: Final = 2.0
@@ -28,9 +29,11 @@ class Correcting(Protocol):
 
 
 class Answering(Protocol):
-    """Of `recount.querying.answers.Answerer`, what the views need."""
+    """Of `recount.scanning.answering.Answering`, what the views need."""
 
-    def answer_many(self, site: Site, queries: Sequence[Query]) -> Answers: ...
+    def answer_many(
+        self, site: Site, queries: Sequence[Query], is_gone: Callable[[], bool] = never
+    ) -> Answers: ...
 
     def stamp(self, site: Site, queries: Sequence[Query]) -> Stamp: ...
 
@@ -77,9 +80,11 @@ class Corrected:
         self._answerer = answerer
         self._log = log
 
-    def answer_many(self, site: Site, queries: Sequence[Query]) -> CorrectedAnswers:
+    def answer_many(
+        self, site: Site, queries: Sequence[Query], is_gone: Callable[[], bool] = never
+    ) -> CorrectedAnswers:
         found = self._touching(site, queries)
-        answers = self._answerer.answer_many(site, queries)
+        answers = self._answerer.answer_many(site, queries, is_gone)
         version = _version(answers.version, found)
         return CorrectedAnswers(**vars(answers) | {"version": version, "corrections": tuple(found)})
 

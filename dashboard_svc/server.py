@@ -13,6 +13,7 @@ from granian._granian import RSGIProtocolClosed
 from granian.constants import Interfaces
 
 from dashboard_svc.bridge import Answer, Bridge, Scope, plain, refusal
+from dashboard_svc.parts import PartSender
 from dashboard_svc.security import HEADERS, is_own_name
 from dashboard_svc.streams import Streams, TooMany
 from recount.errors import Unavailable
@@ -38,6 +39,7 @@ class Front:
         self._names = names
         self._bridge = bridge
         self._streams = streams
+        self._parts = PartSender()
         self._is_site = is_site
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -47,6 +49,7 @@ class Front:
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
         loop.run_until_complete(self._streams.close())
         self._bridge.close()
+        self._parts.close()
 
     def end_streams(self) -> None:
         """Called from another thread when the server is to stop."""
@@ -59,7 +62,11 @@ class Front:
             return
         stream = _STREAM.fullmatch(scope.path) if scope.method == "GET" else None
         if stream is None:
-            _send(protocol, await self._bridge(scope, protocol))
+            answer = await self._bridge(scope, protocol)
+            if answer.parts is None:
+                _send(protocol, answer)
+            else:
+                await self._parts.send(answer, scope, protocol)
             return
         site = unquote(stream[1])
         refused = await self._refusal(site)

@@ -14,13 +14,17 @@ from recount.periods import day_of
 from recount.querying.answers import Stamp
 from recount.querying.query import Query
 from recount.reconciliation import Compared, HourCompared
+from recount.scanning.gate import never
+from recount.scanning.scanner import Scanner
 from recount.store.catalog import Site
 
 
 class Answering(Protocol):
     """Of `dashboard_svc.corrected.Corrected`, what the views need."""
 
-    def answer_many(self, site: Site, queries: Sequence[Query]) -> CorrectedAnswers: ...
+    def answer_many(
+        self, site: Site, queries: Sequence[Query], is_gone: Callable[[], bool] = never
+    ) -> CorrectedAnswers: ...
 
     def stamp(self, site: Site, queries: Sequence[Query]) -> Stamp: ...
 
@@ -53,6 +57,7 @@ class Services:
     gate: Gate
     live: Living
     answerer: Answering
+    scanner: Scanner
     corrections: Correcting
     reconciliations: Reconciling
     explainer: Explaining

@@ -10,6 +10,7 @@ from werkzeug.datastructures import MultiDict
 from dashboard_svc import caching
 from dashboard_svc.api.answers import json_answer, moment
 from dashboard_svc.api.bodies import json_of
+from dashboard_svc.bridge import IS_GONE
 from dashboard_svc.corrected import CorrectedAnswers, notes
 from dashboard_svc.services import Services
 from recount.errors import InvalidInput
@@ -17,6 +18,7 @@ from recount.metrics import QUERY_SECONDS
 from recount.querying.described import described
 from recount.querying.parse import parse
 from recount.querying.query import Query
+from recount.scanning.gate import never
 from recount.store.catalog import Site
 
 QUERIES_MAX: Final = 50
@@ -34,7 +36,7 @@ def blueprint(services: Services) -> Blueprint:
 
     def answered(site: Site, queries: list[Query]) -> CorrectedAnswers:
         with services.metrics.histogram(QUERY_SECONDS).labels("api").time():
-            return services.answerer.answer_many(site, queries)
+            return services.answerer.answer_many(site, queries, request.environ.get(IS_GONE, never))
 
     def explained(bodies: list[Any], site: Site, answers: CorrectedAnswers) -> dict[str, Any]:
         if not any(body.get("explain") for body in bodies):

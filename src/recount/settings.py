@@ -96,6 +96,7 @@ class Settings:
     scan_max_bytes: int = 1024**3  # that one answer from the archive may read; exports have no such limit
     scan_running: int = 2  # scans of the archive at a time, of one dashboard instance
     scan_waiting: int = 8  # more than these that wait are refused
+    export_running: int = 2  # exports of events at a time, of one dashboard instance
     scan_deadline_s: int = 60  # waiting included
     dagster_url: str = ""  # where people reach Dagster; empty: its port on `host`
     alert_webhook: str = ""  # a URL, or @ and the path of a file that holds it

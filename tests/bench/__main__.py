@@ -23,6 +23,7 @@ PARTS: Final = {
     "hour": "tests.bench.bench_hour",
     "backfill": "tests.bench.bench_backfill",
     "pages": "tests.bench.bench_pages",
+    "scan": "tests.bench.bench_scan",
     "edge": "tests.bench.bench_edge",
     "failover": "tests.bench.bench_failover",
     "latency": "tests.bench.bench_latency",

@@ -50,11 +50,11 @@ def site_in(zone: str) -> Site:
     return Site(id="demo", domain="demo.example", goals=GOALS, timezone=zone)
 
 
-def counted(rows: Sequence[Row], asked: Asked, interpreter: Interpreter, *, united: bool = False) -> Rollup:
+def counted(rows: Sequence[Row], asked: Asked, interpreter: Interpreter) -> Rollup:
     """By a scan that reads only what it asks for."""
     done = cut(frame(rows), None, LONG_AFTER)
     events, ends = (part.filter(pl.col("site") == "demo") for part in (done.events, done.ends))
-    counting = Counting(site_in(asked.zone), asked, Buckets.of(asked, united=united), interpreter)
+    counting = Counting(site_in(asked.zone), asked, interpreter)
     half = events.height // 2
     parts = [
         counting.count(events[:half].select(asked.event_columns), ends.select(asked.end_columns)),
@@ -76,7 +76,7 @@ def test_one_dimension_counts_as_in_the_rollups(
     found = counted_whole(rows, asked, interpreter)
     done = cut(frame(rows), None, LONG_AFTER)
     whole = fold(done.events, done.ends, {"demo": site_in(zone)}, interpreter).of_site("demo")
-    wanted = Buckets.of(asked, united=False).within(of_dimension(whole, dimension))
+    wanted = Buckets.of(asked, zone).within(of_dimension(whole, dimension))
     assert_frame_equal(comparable(found.rows, dimension), comparable(wanted.rows, dimension))
     assert_frame_equal(found.revenue.select(*REVENUE_SCHEMA), wanted.revenue, check_row_order=False)
 
@@ -85,7 +85,7 @@ def counted_whole(rows: Sequence[Row], asked: Asked, interpreter: Interpreter) -
     """In one chunk, as an hour is read; under the names that the rollup has."""
     done = cut(frame(rows), None, LONG_AFTER)
     events, ends = (part.filter(pl.col("site") == "demo") for part in (done.events, done.ends))
-    counting = Counting(site_in(asked.zone), asked, Buckets.of(asked, united=False), interpreter)
+    counting = Counting(site_in(asked.zone), asked, interpreter)
     made = counting.count(events.select(asked.event_columns), ends.select(asked.end_columns))
     [dimension] = asked.dimensions
 
@@ -105,8 +105,8 @@ def of_dimension(rollup: Rollup, dimension: str) -> Rollup:
 
 def comparable(rows: pl.DataFrame, dimension: str) -> pl.DataFrame:
     """Without the visits that rows of single events do not have."""
-    without = () if is_of_visits(dimension) else ("visits",)
-    without += () if dimension == "exit_page" else ("exits",)
+    without = {"visits"} - ({"visits"} if is_of_visits(dimension) else set())
+    without |= {"exits"} - ({"exits"} if dimension == "exit_page" else set())
     return rows.select(*ROLLUP_SCHEMA).drop(without).sort("at", "value")
 
 

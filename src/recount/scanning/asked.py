@@ -9,13 +9,11 @@ from typing import Final
 from recount.counting.rollup import TOTAL, VERDICT
 from recount.errors import InvalidInput
 from recount.querying.query import Filter, Interval, Span
-from recount.scanning.dimensions import EXIT_PAGE, HUMAN_FACTS, PAGE, facts_of, is_of_visits
+from recount.scanning.dimensions import EXIT_PAGE, PAGE, facts_of, is_of_visits
 
-_EVENTS: Final = (
-    *("site", "visitor", "ts", "kind", "visit_start", "pageviews_before", "events_before"),
-    *HUMAN_FACTS,
-)
-_ENDS: Final = ("site", "visitor", "start", "last", "end_at", "pageviews", "events", *HUMAN_FACTS)
+AT: Final = "at"
+_EVENTS: Final = (*("site", "visitor", "ts", "kind", "visit_start", "pageviews_before", "events_before"),)
+_ENDS: Final = ("site", "visitor", "start", "last", "end_at", "pageviews", "events")
 _OF_METRIC: Final = {
     "revenue": ("revenue_amount", "revenue_currency"),
     "engagement": ("engaged_ms",),
@@ -26,7 +24,11 @@ _OF_ENDS: Final = frozenset({"bounce_rate", "visit_duration", "exits"})
 
 @dataclass(frozen=True)
 class Asked:
-    """Numbers by any number of dimensions, of what passes all filters; `zone` is that of the span's days."""
+    """Numbers by any number of dimensions, of what passes all filters.
+
+    `zone` is that of the span's days. `united`: the visitors of several days can be told apart. `ruled`: the
+    site has rules of its own.
+    """
 
     span: Span
     zone: str
@@ -34,6 +36,8 @@ class Asked:
     dimensions: tuple[str, ...] = ()
     filters: tuple[Filter, ...] = ()
     interval: Interval | None = None
+    united: bool = False
+    ruled: bool = False
 
     def __post_init__(self) -> None:
         """Raises InvalidInput for what has no meaning together."""
@@ -67,6 +71,11 @@ class Asked:
         return PAGE if self.of_events == {PAGE} else TOTAL
 
     @property
+    def keys(self) -> tuple[str, ...]:
+        """What rows are told apart by: the dimensions, or the time of a series."""
+        return self.dimensions or ((AT,) if self.interval else ())
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """The dimensions that the fold does not split by itself."""
         return tuple(name for name in self.dimensions if name != self.counted_as)
@@ -76,8 +85,8 @@ class Asked:
         """Columns of ARCHIVE_SCHEMA; none where only the ends of visits count."""
         if self.counted_as == EXIT_PAGE:
             return ()
-        extra = ("url",) if self.counted_as == PAGE else ()
-        wanted = (*_EVENTS, *extra, *self._of(self.names), *self._of_metrics())
+        extra = ("url",) if self.counted_as == PAGE or self.ruled else ()
+        wanted = (*_EVENTS, *self._of((VERDICT,)), *extra, *self._of(self.names), *self._of_metrics())
         return tuple(dict.fromkeys(wanted))
 
     @property
@@ -87,10 +96,10 @@ class Asked:
         if self.of_events - {EXIT_PAGE} or not (_OF_ENDS & set(self.metrics) or EXIT_PAGE in self.names):
             return ()
         extra = ("exit_url",) if self.counted_as == EXIT_PAGE else ()
-        return tuple(dict.fromkeys((*_ENDS, *extra, *self._of(self.names))))
+        return tuple(dict.fromkeys((*_ENDS, *self._of((VERDICT,)), *extra, *self._of(self.names))))
 
     def _of(self, names: Collection[str]) -> list[str]:
-        return [column for name in sorted(names) for column in facts_of(name)]
+        return [column for name in sorted(names) for column in facts_of(name, ruled=self.ruled)]
 
     def _of_metrics(self) -> list[str]:
         return [column for name in self.metrics for column in _OF_METRIC.get(name, ())]

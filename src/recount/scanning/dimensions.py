@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+import numpy as np
 import polars as pl
 
 from recount.counting import facts
-from recount.counting.coding import code
+from recount.counting.coding import Coded, code
+from recount.counting.matching import rules_of
 from recount.counting.rollup import PROP_PREFIX, VERDICT
+from recount.counting.ruling import without_hidden
 from recount.counting.steps import LINK_PROP, LINKS
 from recount.counting.visits import ENTRY_SCHEMA
 from recount.interpret import Interpreter, bots, goals, properties, sources
@@ -40,11 +43,19 @@ _OF_EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
     GOAL: ("kind", "name", "url"),
 }
 
-HUMAN_FACTS: Final = _OF_VISITS[VERDICT]
+_RULED_VERDICT: Final = (*_OF_VISITS[VERDICT], "entry_country", "entry_url", "entry_referrer")
 
 
-def facts_of(dimension: str) -> tuple[str, ...]:
-    """The columns that a dimension depends on: of events, of visit ends, or (`entry_...`) of both."""
+def is_ruled(site: Site) -> bool:
+    """Whether a site has, or had, rules of its own about bots, exclusions or sources."""
+    return bool(site.exclusions or site.bots or site.sources or site.timeline)
+
+
+def facts_of(dimension: str, *, ruled: bool = False) -> tuple[str, ...]:
+    """The columns that a dimension depends on: of events, of visit ends, or (`entry_...`) of both. `ruled`:
+    for a site with rules of its own."""
+    if dimension == VERDICT and ruled:
+        return _RULED_VERDICT
     if dimension == EXIT_PAGE:
         return ("exit_url",)
     if dimension.startswith(PROP_PREFIX):
@@ -63,17 +74,19 @@ class Lookup:
     def __init__(self, site: Site, interpreter: Interpreter) -> None:
         self._site = site
         self._interpreter = interpreter
+        self._ruled = is_ruled(site)
+        self._rules = rules_of(_no_rows(site), {site.id: site})
 
     def values(self, rows: pl.DataFrame, dimension: str) -> pl.DataFrame:
         """[*facts_of(dimension), value] for each distinct facts of `rows` that have a value.
 
         Several rows where they have several values (goals); `value` is never null.
         """
-        found = rows.select(facts_of(dimension)).unique()
+        found = rows.select(self.facts_of(dimension)).unique()
         if is_of_visits(dimension):
             return self._of_visits(found, dimension)
         if dimension in (PAGE, EXIT_PAGE):
-            return _pages(found)
+            return self._pages(found)
         if dimension == GOAL:
             return self._goals(found)
         custom = found.filter(pl.col("kind") == "event")
@@ -81,25 +94,38 @@ class Lookup:
             return custom.filter(pl.col("name").is_not_null()).with_columns(pl.col("name").alias(VALUE))
         return _properties(custom, dimension)
 
+    def facts_of(self, dimension: str) -> tuple[str, ...]:
+        return facts_of(dimension, ruled=self._ruled)
+
+    def shown(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Without the events of pages that the site excludes."""
+        if not any(exclusion.kind == PAGE for exclusion in self._site.exclusions):
+            return rows
+        hidden = rows.select("url").unique().drop_nulls().join(self.values(rows, PAGE), on="url", how="anti")
+        return rows.join(hidden, on="url", how="anti", maintain_order="left")
+
     def _of_visits(self, found: pl.DataFrame, dimension: str) -> pl.DataFrame:
         nothing = [pl.lit(None, kind).alias(n) for n, kind in ENTRY_SCHEMA.items() if n not in found.columns]
         visits = found.with_columns(nothing)
-        agents = facts.agents(visits, self._interpreter)
+        site = code(pl.repeat(self._site.id, visits.height, eager=True))
+        entry = facts.locate(visits["entry_url"].alias("url"))
+        agents, sites = facts.agents(visits, self._interpreter), {self._site.id: self._site}
         if dimension == VERDICT:
+            if self._rules:
+                excluding = facts.excluding(visits, site, entry, sites, self._interpreter, self._rules)
+                agents = agents.ruled(visits["entry_network"], excluding, site, self._rules)
             coded = agents.verdict
         else:
-            site = code(pl.repeat(self._site.id, visits.height, eager=True))
             coded = facts.visit_dimensions(
-                visits,
-                site,
-                facts.locate(visits["entry_url"].alias("url")),
-                agents,
-                {self._site.id: self._site},
-                self._interpreter,
+                visits, site, entry, agents, sites, self._interpreter, self._rules
             )[dimension]
-        present = coded.codes >= 0
-        value = coded.values.gather(coded.codes[present]).alias(VALUE)
-        return found.filter(pl.Series(present)).hstack([value])
+        return _having_value(found, coded)
+
+    def _pages(self, found: pl.DataFrame) -> pl.DataFrame:
+        """Of a frame with one column, a url."""
+        page = facts.locate(found.to_series()).page_if_any()
+        site = code(pl.repeat(self._site.id, found.height, eager=True))
+        return _having_value(found, without_hidden(site, page, self._rules))
 
     def _goals(self, found: pl.DataFrame) -> pl.DataFrame:
         rules = {self._site.id: self._site.goals} if self._site.goals else {}
@@ -108,7 +134,7 @@ class Lookup:
         custom = found.filter((kind == "event") & pl.col("name").is_not_null())
         by_name = goals.match_events(custom.select(site, pl.col("name").alias("event")), rules)
         viewed = found.filter((kind == "pageview") & pl.col("url").is_not_null())
-        pages = _pages(viewed.select("url").unique())
+        pages = self._pages(viewed.select("url").unique())
         by_page = goals.match_pages(pages.select(site, pl.col(VALUE).alias("page")), rules)
         reached = pages.join(by_page, left_on=VALUE, right_on="page").select(
             "url", pl.col("goal").alias(VALUE)
@@ -140,12 +166,14 @@ def with_value(rows: pl.DataFrame, found: pl.DataFrame, name: str) -> pl.DataFra
     return rows.join(found.rename({VALUE: name}), on=on, how="inner", nulls_equal=True, maintain_order="left")
 
 
-def _pages(found: pl.DataFrame) -> pl.DataFrame:
-    """Of a frame with one column, a url."""
-    located = facts.locate(found.to_series())
-    page = located.page_if_any()
-    present = page.codes >= 0
-    value = page.values.gather(page.codes[present]).alias(VALUE)
+def _no_rows(site: Site) -> Coded:
+    """No rows of a site."""
+    return Coded(np.empty(0, dtype=np.int64), pl.Series([site.id]))
+
+
+def _having_value(found: pl.DataFrame, coded: Coded) -> pl.DataFrame:
+    present = coded.codes >= 0
+    value = coded.values.gather(coded.codes[present]).alias(VALUE)
     return found.filter(pl.Series(present)).hstack([value])
 
 

@@ -57,6 +57,11 @@ class Gate:
         self._changed = threading.Condition()
         self._present = self._inside = 0
 
+    @property
+    def present(self) -> int:
+        """Scans that run or wait."""
+        return self._present
+
     @contextmanager
     def enter(self, is_gone: Callable[[], bool] = never, deadline_s: float | None = None) -> Iterator[Stop]:
         """One scan. Raises Busy, TooSlow or Cancelled; `deadline_s` is the setting's unless given."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import orjson
@@ -19,59 +19,73 @@ from recount.counting.batch import batch_of
 from recount.counting.coding import Coded, Ints
 from recount.counting.fold import EVENT_FACTS, empty, merge
 from recount.counting.grouping import Amounts, Facts
-from recount.counting.rollup import Rollup
+from recount.counting.rollup import VERDICT, Rollup
 from recount.counting.tally import Tally
 from recount.counting.visits import ARCHIVE_SCHEMA, VISIT_END_SCHEMA
 from recount.interpret import Interpreter
 from recount.periods import HOUR_MS, QUARTER_MS, day_span_ms
+from recount.querying.buckets import starts
 from recount.querying.measures import fitting
 from recount.scanning.asked import Asked
 from recount.scanning.dimensions import Lookup, having, with_value
 from recount.store.catalog import Site
 
 LABEL: Final = "_label"
-UNITED_AT: Final = 0
+WHOLE: Final = 0
 
 
 @dataclass(frozen=True)
 class Buckets:
-    """The moments that numbers are told apart by: each local day, each hour of it, or none."""
+    """The pieces of time that are counted each for itself, and what each adds to.
 
-    days: tuple[int, ...]  # first moment of each, ascending, and the one after the last
+    cells: first moments, ascending; buckets: the bucket of each (of a series its first moment, else WHOLE).
+    Days of the site are cells of their own where nobody is recognised on another day.
+    """
+
+    cells: tuple[int, ...]
+    buckets: tuple[int, ...]
     end_ms: int
-    hourly: bool = False
-    united: bool = False
 
     @classmethod
-    def of(cls, asked: Asked, *, united: bool) -> Buckets:
-        """`united`: the visitors of all days in one set (where they can be told apart)."""
-        days = [day_span_ms(day, asked.zone) for day in asked.span.days]
-        end = asked.span.bounds_ms(asked.zone)[1]
-        starts = (*(start for start, _ in days), days[-1][1])
-        return cls(starts, end, hourly=asked.interval == "hour", united=united)
+    def of(cls, asked: Asked, day_zone: str) -> Buckets:
+        """`day_zone`: the site's own, by whose days visitors are known."""
+        start, end = asked.span.bounds_ms(asked.zone)
+        series = starts(asked.span, asked.zone, asked.interval) if asked.interval else [start]
+        by_day = not asked.united and asked.interval not in ("hour", "day")
+        days = asked.span.in_zone(asked.zone, day_zone).days if by_day else []
+        firsts = (day_span_ms(day, day_zone)[0] for day in days)
+        cells = sorted({start, *series, *(first for first in firsts if start < first < end)})
+        of_cell = (series[bisect_right(series, cell) - 1] for cell in cells)
+        return cls(tuple(cells), tuple(of_cell) if asked.interval else (WHOLE,) * len(cells), end)
+
+    @property
+    def step_ms(self) -> int:
+        """What the fold has to tell apart so that no cell is cut."""
+        off_the_hour = any(moment % HOUR_MS for moment in (*self.cells, self.end_ms))
+        return QUARTER_MS if off_the_hour else HOUR_MS
 
     def within(self, rollup: Rollup) -> Rollup:
-        """What lies in the range, by bucket."""
-        inside = pl.col("at").is_between(self.days[0], self.end_ms, closed="left")
+        """What lies in the range, by cell."""
+        inside = pl.col("at").is_between(self.cells[0], self.end_ms, closed="left")
         rows, revenue = rollup.rows.filter(inside), rollup.revenue.filter(inside)
-        at = {moment: self._start(moment) for moment in {*rows["at"].unique(), *revenue["at"].unique()}}
+        moments = {*rows["at"].unique(), *revenue["at"].unique()}
+        at = {moment: self.cells[bisect_right(self.cells, moment) - 1] for moment in moments}
         moved = pl.col("at").replace_strict(at, return_dtype=pl.Int64) if at else pl.col("at")
         return merge([Rollup(rows, revenue)], regroup=moved)
 
-    def _start(self, moment: int) -> int:
-        if self.united:
-            return UNITED_AT
-        day = self.days[bisect_right(self.days, moment) - 1]
-        return moment - (moment - day) % HOUR_MS if self.hourly else day
+    def added(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Rows of cells with the bucket that they add to."""
+        of_cell = dict(zip(self.cells, self.buckets, strict=True))
+        return rows.with_columns(pl.col("at").replace_strict(of_cell, return_dtype=pl.Int64))
 
 
 class Counting:
     """Counts chunks of one site's rows; `merged` adds them up. Safe to share between threads."""
 
-    def __init__(self, site: Site, asked: Asked, buckets: Buckets, interpreter: Interpreter) -> None:
-        self._site = replace(site, timezone=asked.zone)
+    def __init__(self, site: Site, asked: Asked, interpreter: Interpreter) -> None:
+        self._site = site
         self._asked = asked
-        self._buckets = buckets
+        self._buckets = Buckets.of(asked, site.timezone)
         self._interpreter = interpreter
         self._lookup = Lookup(site, interpreter)
 
@@ -91,6 +105,8 @@ class Counting:
         return self._buckets.within(counted)
 
     def _kept(self, rows: pl.DataFrame) -> pl.DataFrame:
+        if self._asked.ruled and "url" in rows.columns and self._asked.counted_as != VERDICT:
+            rows = self._lookup.shown(rows) if self._asked.of_events else rows
         for one in self._asked.filters:
             if rows.is_empty():
                 break
@@ -113,7 +129,7 @@ class Counting:
 
     def _folded(self, events: pl.DataFrame, ends: pl.DataFrame) -> Rollup:
         sites = dict.fromkeys({*events["site"].unique(), *ends["site"].unique()}, self._site)
-        batch = batch_of(events, ends, sites, self._interpreter, QUARTER_MS, HOUR_MS)
+        batch = batch_of(events, ends, sites, self._interpreter, QUARTER_MS, self._buckets.step_ms)
         tally = _OneDimension(batch.grid, self._asked.counted_as)
         match self._asked.counted_as:
             case "page":

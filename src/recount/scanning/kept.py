@@ -19,6 +19,10 @@ class Kept(Generic[K, V]):
         self._lock = threading.Lock()
         self._found: OrderedDict[K, V] = OrderedDict()
 
+    def clear(self) -> None:
+        with self._lock:
+            self._found.clear()
+
     def many(self, keys: list[K], read: Callable[[list[K]], dict[K, V]]) -> dict[K, V]:
         """The values that there are; `read` gets those of the keys that are not kept."""
         with self._lock:

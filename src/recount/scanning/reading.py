@@ -95,6 +95,17 @@ class Reader:
         events, ends = (pl.concat(frames) if frames else pl.DataFrame() for frames in found.values())
         return Chunk(events, ends, sum(hour.bytes for hour in hours))
 
+    def groups(self, site: str, hour: Hour, columns: Columns, stop: Stop) -> Iterator[pl.DataFrame]:
+        """The rows of an hour, one row group at a time. Raises Vanished, and what `stop` raises."""
+        for piece in hour.pieces:
+            for group in piece.groups:
+                stop.check()
+                try:
+                    part = columns.of(piece.place[0])
+                    yield self._archive.read_groups(*piece.place, [group], part, site)
+                except FileNotFoundError:
+                    raise vanished(hour.source.hour) from None
+
     def _hour(self, site: str, columns: Columns, stop: Stop, source: Source) -> Hour:
         stop.check()
         places: list[_Place] = []

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from recount.counting.rollup import Rollup, merge
 from recount.errors import InvalidInput
@@ -15,10 +15,16 @@ from recount.metrics import SCAN_BYTES, SCAN_REFUSED, SCAN_SECONDS, Metrics
 from recount.parallel import in_order
 from recount.scanning.asked import Asked
 from recount.scanning.gate import Gate, Stop, never
-from recount.scanning.grouped import Buckets, Counting
-from recount.scanning.reading import Columns, Hour, Reader, together
+from recount.scanning.grouped import Counting
+from recount.scanning.reading import Chunk, Columns, Hour, Reader, together
 from recount.scanning.sources import Published, Sources, Vanished
+from recount.settings import Settings
+from recount.store.archive import Archive
 from recount.store.catalog import Site
+from recount.store.in_force import SitesInForce
+from recount.store.manifests import Manifests
+from recount.store.rulebook import Rulebook
+from recount.store.segments import SegmentStore
 
 TRIES: Final = 2
 WORKERS: Final = 2
@@ -39,6 +45,14 @@ class Scanned:
 
 
 @dataclass(frozen=True)
+class Piece:
+    """Hours that are worked on together, and the site by the rules that count them."""
+
+    site: Site
+    hours: list[Hour]
+
+
+@dataclass(frozen=True)
 class Found:
     """What a scan has to read."""
 
@@ -50,38 +64,56 @@ class Found:
         return sum(hour.bytes for hour in self.hours)
 
 
+class Finding(Protocol):
+    """Of `Sources`, what scans need."""
+
+    def of(self, site: str, start_ms: int, end_ms: int, root: str | None = None) -> Published: ...
+
+    def forget(self) -> None: ...
+
+
 class Scanner:
     """Safe to share between threads. Scans raise InvalidInput where they would read too much, Busy, TooSlow,
     Cancelled, and Unavailable where a part is away."""
 
     def __init__(
-        self, sources: Sources, reader: Reader, gate: Gate, metrics: Metrics, *, max_bytes: int
+        self,
+        sources: Finding,
+        reader: Reader,
+        gate: Gate,
+        exports: Gate,
+        rulebook: Rulebook,
+        metrics: Metrics,
+        *,
+        max_bytes: int,
     ) -> None:
+        """`gate`: for answers, `exports`: for what may take as long as it takes."""
         self._sources = sources
-        self._reader = reader
+        self.reader = reader
         self._gate = gate
+        self.exports = exports
+        self._rulebook = rulebook
         self._metrics = metrics
         self._max_bytes = max_bytes
-        self._interpreter = Interpreter()
+        self.interpreter = Interpreter()
 
-    def numbers(self, site: Site, asked: Asked, is_gone: Callable[[], bool] = never) -> Scanned:
-        """Numbers by any dimensions. The visitors of several days are told apart where the site's ids allow
-        it and no series is asked for."""
+    def numbers(
+        self, site: Site, asked: Asked, is_gone: Callable[[], bool] = never, root: str | None = None
+    ) -> Scanned:
+        """Numbers by any dimensions, of what a publication shows: the present one unless given."""
         columns = Columns(asked.event_columns, asked.end_columns)
-        buckets = Buckets.of(asked, united=site.identity == "first_party" and asked.interval is None)
-        counting = Counting(site, asked, buckets, self._interpreter)
 
         def scan(found: Found, stop: Stop) -> Scanned:
-            def count(hours: list[Hour]) -> Rollup:
-                chunk = self._reader.read(site.id, hours, columns, stop)
-                return counting.count(chunk.events, chunk.ends)
+            def count(piece: Piece) -> Rollup:
+                chunk = self.read(site, piece.hours, columns, stop)
+                return Counting(piece.site, asked, self.interpreter).count(chunk.events, chunk.ends)
 
-            parts = list(in_order(count, together(found.hours), WORKERS))
+            parts = list(self.each(site, found.hours, count))
             sources = tuple((hour.source.hour, hour.source.generation) for hour in found.hours)
             return Scanned(merge(parts), found.published.until_ms, found.bytes, sources)
 
         start_ms, end_ms = asked.span.bounds_ms(asked.zone)
-        return self.scan("query", site, (start_ms, end_ms), columns, scan, is_gone)
+        return self.scan("query", site, (start_ms, end_ms), columns, scan, is_gone, root)
 
     def scan(
         self,
@@ -91,15 +123,18 @@ class Scanner:
         columns: Columns,
         work: Callable[[Found, Stop], T],
         is_gone: Callable[[], bool] = never,
+        root: str | None = None,
     ) -> T:
         """`work` on what a range of a site has to read; once again if the archive is replaced meanwhile."""
         with self._gate.enter(is_gone) as stop, self._timed(kind):
             for left in reversed(range(TRIES)):
                 try:
-                    found = self.look(site, bounds_ms, columns, stop)
+                    found = self.look(site, bounds_ms, columns, stop, root)
                     self._check_size(found)
                     result = work(found, stop)
                 except Vanished:
+                    self._sources.forget()
+                    root = None
                     if not left:
                         raise
                 else:
@@ -107,10 +142,30 @@ class Scanner:
                     return result
         raise AssertionError("the last try raises or returns")
 
-    def look(self, site: Site, bounds_ms: tuple[int, int], columns: Columns, stop: Stop) -> Found:
+    def each(self, site: Site, hours: Iterable[Hour], work: Callable[[Piece], T]) -> Iterator[T]:
+        """`work` on neighbouring hours together, several at a time; results in order of time."""
+        return in_order(work, self.pieces(site, hours), WORKERS)
+
+    def pieces(self, site: Site, hours: Iterable[Hour]) -> Iterator[Piece]:
+        """Neighbouring hours that are counted by the same rules."""
+        in_force = SitesInForce({site.id: site}, self._rulebook)
+        for sites, alike in in_force.apart((hour.source.hour, hour) for hour in hours):
+            yield from (Piece(sites[site.id], few) for few in together(alike))
+
+    def read(self, site: Site, hours: Sequence[Hour], columns: Columns, stop: Stop) -> Chunk:
+        return self.reader.read(site.id, hours, columns, stop)
+
+    def look(
+        self,
+        site: Site,
+        bounds_ms: tuple[int, int],
+        columns: Columns,
+        stop: Stop,
+        root: str | None = None,
+    ) -> Found:
         """What a range has to read, from footers alone; no limit is looked at."""
-        published = self._sources.of(site.id, *bounds_ms)
-        return Found(published, self._reader.look(site.id, published.sources, columns, stop))
+        published = self._sources.of(site.id, *bounds_ms, root)
+        return Found(published, self.reader.look(site.id, published.sources, columns, stop))
 
     def _check_size(self, found: Found) -> None:
         if found.bytes <= self._max_bytes:
@@ -131,6 +186,19 @@ class Scanner:
             yield
         finally:
             self._metrics.histogram(SCAN_SECONDS).labels(kind).observe(time.monotonic() - start)
+
+
+def open_scanner(
+    settings: Settings, manifests: Manifests, segments: SegmentStore, rulebook: Rulebook, metrics: Metrics
+) -> Scanner:
+    """The scanner of a deployment."""
+    archive = Archive(settings.archive_root)
+    gate = Gate(settings.scan_running, settings.scan_waiting, settings.scan_deadline_s, metrics)
+    exports = Gate(settings.export_running, 0, float("inf"), metrics)
+    sources = Sources(manifests, segments, archive, settings.site_slots)
+    return Scanner(
+        sources, Reader(archive), gate, exports, rulebook, metrics, max_bytes=settings.scan_max_bytes
+    )
 
 
 def _size(count: int) -> str:

@@ -12,7 +12,7 @@ from recount.keys import site_slot
 from recount.periods import RANGE_MAX_HOURS, hours_between
 from recount.scanning.kept import Kept
 from recount.store.archive import Archive
-from recount.store.manifests import Entry, Manifests
+from recount.store.manifests import Entry, Manifests, Root
 from recount.store.provenance import period_key
 from recount.store.segments import SegmentStore
 
@@ -61,8 +61,8 @@ class Sources:
         self._archives: Kept[Made, str] = Kept(KEPT_MAX)
         self._slots: Kept[tuple[str, str, str], Source] = Kept(KEPT_MAX)
 
-    def of(self, site: str, start_ms: int, end_ms: int) -> Published:
-        """What the newest root shows of a site between two moments.
+    def of(self, site: str, start_ms: int, end_ms: int, root: str | None = None) -> Published:
+        """What a root (the newest unless given) shows of a site between two moments.
 
         Raises InvalidInput for a range that is too long, Vanished for a generation that is gone, Unavailable.
         """
@@ -70,8 +70,8 @@ class Sources:
         if len(hours) > RANGE_MAX_HOURS:
             days = RANGE_MAX_HOURS // 24
             raise InvalidInput(f"the archive is asked for at most {days} days at a time", field="date_range")
-        root = self._manifests.current()
-        entries = self._manifests.entries(root, [period_key("hour", hour) for hour in hours])
+        shown_by = self._root(root)
+        entries = self._manifests.entries(shown_by, [period_key("hour", hour) for hour in hours])
         shown = self._shown(site, entries)
         # Where a newer archive gave equal numbers, the older rollup stays: either archive will do.
         also = {key: entries[key].confirmed for key in shown}
@@ -85,7 +85,17 @@ class Sources:
             if source is None:
                 raise vanished(hour)
             found.append(source)
-        return Published(tuple(found), self._manifests.published_until_ms(root))
+        return Published(tuple(found), self._manifests.published_until_ms(shown_by))
+
+    def _root(self, name: str | None) -> Root | None:
+        current = self._manifests.current()
+        if name is None or (current is not None and current.id == name):
+            return current
+        return self._manifests.root(name)
+
+    def forget(self) -> None:
+        """Look again at which archives there are."""
+        self._slots.clear()
 
     def _shown(self, site: str, entries: Mapping[str, Entry]) -> dict[str, str]:
         """The generation that wrote the site's rows in each hour that shows any, in order."""

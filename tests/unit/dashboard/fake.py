@@ -26,9 +26,15 @@ from recount.querying.answers import Answers, Stamp
 from recount.querying.measures import Row
 from recount.querying.query import Query
 from recount.reconciliation import HourCompared
+from recount.scanning.gate import never
+from recount.scanning.scanner import Scanner, open_scanner
+from recount.settings import Settings
 from recount.store.catalog import Catalog, Site
 from recount.store.correction_log import CorrectionLog
+from recount.store.manifests import Manifests
 from recount.store.reconciliations import Reconciliations
+from recount.store.rulebook import Rulebook
+from recount.store.segments import SegmentStore
 from recount.store.table import MemoryTable, Table
 from recount.store.tokens import Tokens
 
@@ -77,7 +83,9 @@ class FakeAnswerer:
     def extent(self, site: Site) -> tuple[str, str] | None:
         return ("2015-05-17", "2015-05-20") if site.id == "log" else None
 
-    def answer_many(self, site: Site, queries: Sequence[Query]) -> Answers:
+    def answer_many(
+        self, site: Site, queries: Sequence[Query], is_gone: Callable[[], bool] = never
+    ) -> Answers:
         if self.away:
             raise Unavailable("DynamoDB", "connection refused")
         self.asked += queries
@@ -204,6 +212,12 @@ class Door:
         )
 
 
+def _scanner_of_nothing() -> Scanner:
+    """Where nothing is published."""
+    manifests, segments = Manifests(MemoryTable()), SegmentStore(MemoryTable(), 1)
+    return open_scanner(Settings(), manifests, segments, Rulebook(MemoryTable()), Metrics())
+
+
 def services(
     answerer: FakeAnswerer,
     *sites: Site,
@@ -227,6 +241,7 @@ def services(
         gate=(door or Door()).gate(table, lambda: answerer.now_ms),
         live=live or FakeLive(),
         answerer=Corrected(answerer, log),
+        scanner=_scanner_of_nothing(),
         corrections=log,
         reconciliations=kept,
         explainer=FakeExplainer(),

@@ -43,6 +43,9 @@ class Sent:
 
     chunks: list[bytes] = field(default_factory=list)
 
+    async def client_disconnect(self) -> None:
+        await asyncio.Event().wait()
+
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for chunk in self.chunks:
             yield chunk
