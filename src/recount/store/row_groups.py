@@ -54,7 +54,9 @@ class Footer:
 
 def read(file: pq.ParquetFile, groups: Sequence[int], columns: Sequence[str], site: str) -> pl.DataFrame:
     """A site's rows of some row groups, in the order of the file."""
-    table = file.read_row_groups(list(groups), columns=list({SITE: 0} | dict.fromkeys(columns)))
+    table = file.read_row_groups(
+        list(groups), columns=list({SITE: 0} | dict.fromkeys(columns)), use_threads=False
+    )
     frame = pl.from_arrow(table.filter(pc.equal(table[SITE], site)))
     assert isinstance(frame, pl.DataFrame)
     return frame.select(columns)
