@@ -86,6 +86,21 @@ def test_a_slot_of_another_slot_count_is_picked_from_all_files(tmp_path: Path) -
     assert archive.read_carry(HOUR, "g1", 1, slots=4).height == 0
 
 
+@pytest.mark.parametrize(("written", "asked"), [(2, 8), (8, 2), (2, 3), (3, 2), (4, 4)])
+def test_an_hour_that_has_grown_is_read_by_the_slots_of_the_next(
+    tmp_path: Path, written: int, asked: int
+) -> None:
+    archive, visitors = Archive(str(tmp_path)), range(1, 60)
+    slots = event_slots(cut_of(*visitors).events, written)
+    cuts = [cut_of(*(v for v, s in zip(visitors, slots, strict=True) if s == n)) for n in range(written)]
+    sealed(archive, "g1", *cuts)
+    expected = event_slots(cut_of(*visitors).events, asked)
+    for slot in range(asked):
+        part = archive.read_events(HOUR, "g1", slot, slots=asked, columns=["visitor"])
+        of_slot = [v for v, s in zip(visitors, expected, strict=True) if s == slot]
+        assert sorted(part["visitor"].to_list()) == of_slot
+
+
 def test_equal_carries_have_equal_digests_and_others_do_not(tmp_path: Path) -> None:
     archive = Archive(str(tmp_path))
     first = sealed(archive, "g1", cut_of(1, 2, open_visits=1))
