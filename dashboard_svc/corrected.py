@@ -97,7 +97,8 @@ class Corrected:
         return self._answerer.extent(site)
 
     def _touching(self, site: Site, queries: Sequence[Query]) -> list[Correction]:
-        spans = {(query.span.first, query.span.last) for query in queries}
+        local = {query.local_span(site, span) for query in queries for span in query.spans}
+        spans = {(span.first, span.last) for span in local}
         found = {c.publication: c for span in spans for c in self._log.touching(site.id, *span) if c.is_mark}
         return [found[name] for name in sorted(found, reverse=True)]
 
