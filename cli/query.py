@@ -141,16 +141,17 @@ def _print(answer: dict[str, Any]) -> None:
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    """A row of the table: beside each metric what it is compared with, and by how much it has changed."""
+    """A row of the table: beside each metric what it is compared with, and by how much it has changed; the
+    moment of a bucket is left to its date."""
     if "comparison" not in row:
-        return row
+        return {name: value for name, value in row.items() if name != "at"}
     flat: dict[str, Any] = {}
     for name, value in row.items():
         if name in row["change"]:
             change = row["change"][name]
             flat |= {name: value, f"{name} before": row["comparison"][name]}
             flat[f"{name} change"] = "" if change is None else f"{change * 100:+.1f} %"
-        elif name not in ("comparison", "change"):
+        elif name not in ("comparison", "change", "at"):
             flat[name] = value
     return flat
 

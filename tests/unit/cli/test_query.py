@@ -13,6 +13,7 @@ from recount.errors import InvalidInput
 ANSWER: dict[str, Any] = {
     "rows": [
         {
+            "at": 1_795_149_000_000,
             "page": "/",
             "visitors": 12,
             "bounce_rate": None,
@@ -78,6 +79,7 @@ def test_changes_and_the_next_page_are_shown(monkeypatch: pytest.MonkeyPatch) ->
     _, output = asked("--dimension", "page", monkeypatch=monkeypatch)
     assert "visitors before" in " ".join(output.split())
     assert "+50.0 %" in output
+    assert "1795149000000" not in output.replace(",", "")
     assert "1 of 40 rows; the next ones: --cursor k8w" in output
 
 
