@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from flask import Flask, Response, request, send_from_directory
 
 from dashboard_svc import api, caching, exports, funnels, health, operators, pages, problems, security
+from dashboard_svc.access.gate import ReadableSites
 from dashboard_svc.desk import Desk
 from dashboard_svc.services import Services
 
@@ -25,6 +27,7 @@ def create_app(services: Services, desk: Desk | None = None) -> Flask:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals["asset"] = lambda name: f"/static/{version}/{name}"
     services.gate.register(app)
+    services = replace(services, sites=ReadableSites(services.sites))
     app.register_blueprint(health.blueprint(services))
     for part in api.blueprints(services):
         app.register_blueprint(part)

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from flask import Flask, Request, Response, current_app, g, request
+from flask import Flask, Request, Response, g, request
 
 from dashboard_svc.access.known_tokens import KnownTokens
 from dashboard_svc.access.rates import Rate, Rates, client_key
@@ -24,18 +24,8 @@ from recount.store.tokens import SITE_PREFIX, ApiToken, Scope
 PREFIX: Final = "/api/"
 MODES: Final = ("", "optional", "required")
 REALM: Final = 'Bearer realm="Recount"'
-_SCOPE: Final = "__scope__"
-View = TypeVar("View", bound=Callable[..., Any])
-
-
-def needs(scope: Scope | None) -> Callable[[View], View]:
-    """Marks a view with the scope that it takes; None: open to all. `stats:read` where nothing is said."""
-
-    def mark(view: View) -> View:
-        setattr(view, _SCOPE, scope)
-        return view
-
-    return mark
+EXPORTS: Final = "/api/v1/export"
+DESCRIPTIONS: Final = ("/api/v1/openapi.json", "/api/v1/docs")
 
 
 @dataclass(frozen=True)
@@ -72,7 +62,7 @@ class Gate:
 
     def _admit(self) -> None:
         if request.path.startswith(PREFIX):
-            g.caller = self.admit(request, _scope_of_view())
+            g.caller = self.admit(request, scope_of(request.path))
 
     def admit(self, asked: Request, scope: Scope | None) -> Caller:
         """Who asks, counted. Raises Problem: 401, 403 or 429; Unavailable where the catalog is away."""
@@ -146,15 +136,17 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def scope_of(path: str) -> Scope | None:
+    """What a token needs for an address below `/api/`; None: it is open to all."""
+    if path in DESCRIPTIONS:
+        return None
+    return "export" if path == EXPORTS or path.startswith(f"{EXPORTS}/") else "stats:read"
+
+
 def _caller() -> Caller:
-    caller: Caller = g.caller
+    """Who asks; of what is not below `/api/`, nobody in particular."""
+    caller: Caller = g.get("caller", Caller(None))
     return caller
-
-
-def _scope_of_view() -> Scope | None:
-    view = current_app.view_functions.get(request.endpoint or "")
-    scope: Scope | None = getattr(view, _SCOPE, "stats:read")
-    return scope
 
 
 def _secret(authorization: str | None) -> str | None:

@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from dashboard_svc.access.gate import are_required
+from dashboard_svc.access.gate import are_required, scope_of
 from dashboard_svc.access.known_tokens import KEPT_S, KnownTokens
 from dashboard_svc.access.rates import CALLERS_MAX, Rates, client_key
 from dashboard_svc.app import create_app
@@ -134,6 +134,20 @@ def test_a_scope_that_is_lacking() -> None:
     answer = api.ask(api.token(scopes=("export",)))
     assert problem(answer) == (403, "forbidden")
     assert 'error="insufficient_scope", scope="stats:read"' in answer.headers["WWW-Authenticate"]
+
+
+@pytest.mark.parametrize(
+    ("path", "scope"),
+    [
+        ("/api/v1/query", "stats:read"),
+        ("/api/v1/export", "export"),
+        ("/api/v1/export/events", "export"),
+        ("/api/v1/exports", "stats:read"),
+        ("/api/v1/docs", None),
+    ],
+)
+def test_what_an_address_takes(path: str, scope: str | None) -> None:
+    assert scope_of(path) == scope
 
 
 def test_the_last_use_is_noted_about_once_a_minute() -> None:
