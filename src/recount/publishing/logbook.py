@@ -74,7 +74,7 @@ class Logbook:
         """
         try:
             for publication in self._unwritten(current):
-                self.log.put(self.corrections(publication))
+                self.log.put(self._lacking(publication.id, self.corrections(publication)))
                 self.log.advance(publication.id)
         except Unavailable as error:
             log.warning("correction_log_behind", error=str(error), publication=current.id)
@@ -131,6 +131,12 @@ class Logbook:
             logic=logic,
             whole=whole,
         )
+
+    def _lacking(self, publication: str, found: Sequence[Correction]) -> list[Correction]:
+        """An entry that knows less than when it was written first does not take its place."""
+        old = [correction.site for correction in found if not correction.whole]
+        written = {known.site for known in self.log.of_publication(publication, old)}
+        return [correction for correction in found if correction.site not in written]
 
     def _unwritten(self, current: Publication) -> list[Publication]:
         """Oldest first. A log that was never written begins with what is published next."""
