@@ -15,7 +15,7 @@ from rich.console import Console
 
 from cli.context import CliContext, pass_context
 from cli.progress import counting
-from cli.query import filter_of, range_of
+from cli.query import credentials, filter_of, range_of
 from recount.errors import InvalidInput, SetupError, Unavailable
 from recount.querying.query import INTERVALS
 
@@ -96,7 +96,7 @@ def _fetch(url: str, body: dict[str, Any], out: IO[bytes], advance: Callable[[in
     """Returns up to when the numbers are published. Raises where the answer ends before its end."""
     done = 0
     try:
-        with httpx.stream("POST", url, json=body, timeout=TIMEOUT) as answer:
+        with httpx.stream("POST", url, json=body, headers=credentials(), timeout=TIMEOUT) as answer:
             if not answer.is_success:
                 _refuse(answer)
             for piece in answer.iter_bytes(PIECE_BYTES):

@@ -103,7 +103,7 @@ def filter_of(text: str) -> dict[str, Any]:
 def ask(url: str, body: dict[str, Any]) -> dict[str, Any]:
     """The answer of the Stats API. Raises InvalidInput for what it refuses, SetupError if nobody answers."""
     try:
-        response = httpx.post(url, json=body, headers=_credentials(), timeout=90)
+        response = httpx.post(url, json=body, headers=credentials(), timeout=90)
     except httpx.TransportError as error:
         raise SetupError("dashboard", f"does not answer at {url}: {error}", "start it: make up") from None
     answer: dict[str, Any] = orjson.loads(response.content)
@@ -112,7 +112,7 @@ def ask(url: str, body: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def _credentials() -> dict[str, str]:
+def credentials() -> dict[str, str]:
     """The token that RECOUNT_API_TOKEN holds, for dashboards that answer to tokens only."""
     token = os.environ.get("RECOUNT_API_TOKEN")
     return {"Authorization": f"Bearer {token}"} if token else {}

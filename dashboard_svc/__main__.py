@@ -107,10 +107,6 @@ def wire(
     )
 
 
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 def wire_desk(settings: Settings, tables: Tables) -> Desk:
     """What operators look at in a deployment."""
     manifests = Manifests(tables.manifests)
