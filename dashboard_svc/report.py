@@ -12,9 +12,11 @@ from dashboard_svc.freshness import PUBLISHED, Freshness
 from dashboard_svc.lists import ROWS, PanelView, panel_view
 from dashboard_svc.panels import METRICS, PANELS, Kind, Metric
 from dashboard_svc.ranges import Range
+from recount.interpret.bots import HUMAN
 from recount.querying.answers import Answers
 from recount.querying.measures import Row
 from recount.querying.query import LIMIT_MAX, Query, Span
+from recount.rules import EXCLUDED_PREFIX
 from recount.store.catalog import Site
 
 FULL_ROWS_MAX: Final = 500
@@ -151,9 +153,13 @@ def change(metric: Metric, value: float | None, before: float | None) -> tuple[s
     return f"{'↑' if moved > 0 else '↓'} {text}", "good" if is_good else "bad"
 
 
+def _is_bot(verdict: str) -> bool:
+    return verdict != HUMAN and not verdict.startswith(EXCLUDED_PREFIX)
+
+
 def _bots(rows: Sequence[Row]) -> str:
     """`312 pageviews by bots left out (crawler, headless)`; empty where there were none."""
-    found = [row for row in rows if row["verdict"] != "human" and row.get("pageviews")]
+    found = [row for row in rows if _is_bot(str(row["verdict"])) and row.get("pageviews")]
     if not found:
         return ""
     names = ", ".join(words.label("verdict", str(row["verdict"])).lower() for row in found[:3])

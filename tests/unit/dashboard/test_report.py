@@ -175,6 +175,7 @@ def test_bots_are_named() -> None:
         {"verdict": "human", "pageviews": 5, "visits": 1},
         {"verdict": "ai_crawler", "pageviews": 1200, "visits": 1},
         {"verdict": "monitoring", "pageviews": 0, "visits": 2},
+        {"verdict": "excluded_country", "pageviews": 9, "visits": 2},
     ]
     page = with_tables(totals=totals(pageviews=5), verdict=rows)
     assert page.bots == "1,200 pageviews by bots are left out (ai crawler)"
