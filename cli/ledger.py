@@ -42,7 +42,7 @@ class Found:
 def ledger(context: CliContext, /, hour: str, site_id: str | None, as_json: bool) -> None:
     """Show what became of every event that was accepted for an hour.
 
-    accepted = counted + bot + excluded + duplicate + quarantined + pending
+    accepted = counted + bot + excluded + duplicate + quarantined + pending + erased
     """
     _check(hour)
     found = find(context, hour)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
@@ -15,10 +15,12 @@ from cli.context import CliContext
 from cli.progress import counting
 from edge import pieces
 from recount.dead_letters import DeadTopic, Fate, Fates, Kept, Outcome, Retrier
+from recount.erasing.matching import hit_of, redacted
 from recount.kafka import producer
 from recount.quarantine import send_back
 from recount.store.catalog import Catalog
 from recount.store.raw import RawStore
+from recount.store.tombstones import Tombstones
 
 LOOKED_UP_AT_ONCE: Final = 500
 
@@ -74,13 +76,14 @@ class Quarantine:
 
     def __init__(self, context: CliContext, last: int) -> None:
         settings, tables = context.settings, context.tables()
+        self.buried = Tombstones(tables.catalog).active()
         self._sites = Catalog(tables.catalog).sites()
         self._settings = settings
         self._topic = DeadTopic(settings, last)
         self.left_out = self._topic.left_out
         self.fates = Fates(tables.catalog)
         self.retrier = Retrier(
-            RawStore(tables.raw, settings),
+            RawStore(tables.raw, settings, lambda: self.buried),
             self.fates,
             partial(send_back, producer(settings)),
             lambda: time.time_ns() // 1_000_000,
@@ -99,6 +102,12 @@ class Quarantine:
         return self.retrier.retry([listed.letter for listed in batch], dry_run=dry_run)
 
     def _letters(self, label: str) -> Iterator[Kept]:
+        """What an erasure takes is not there any more, though Kafka keeps it until its time is over."""
+        for letter in self._stored(label):
+            if hit_of(letter.value, self.buried) is None:
+                yield replace(letter, value=redacted(letter.value, self.buried))
+
+    def _stored(self, label: str) -> Iterator[Kept]:
         with counting(label, self._topic.total, Console(stderr=True)) as advance:
             yield from self._topic.read(advance)
         yield from pieces.letters(self._settings.spool_root, self._sites, self._settings.kafka_partitions)

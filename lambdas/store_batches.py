@@ -22,6 +22,7 @@ from recount.settings import Settings
 from recount.store.raw import RawStore
 from recount.store.raw_batch import RawBatch
 from recount.store.tables import open_tables
+from recount.store.tombstones import Tombstones, remembered
 
 log = structlog.get_logger()
 
@@ -37,7 +38,8 @@ class App:
     @classmethod
     def start(cls, settings: Settings) -> App:
         logs.configure(settings.log_level)
-        store = RawStore(open_tables(settings).raw, settings)
+        tables = open_tables(settings)
+        store = RawStore(tables.raw, settings, remembered(Tombstones(tables.catalog).active))
         store.announce()
         producer = kafka.producer(settings)
         return cls(store, functools.partial(quarantine.send, producer), lambda: time.time_ns() // 1_000_000)

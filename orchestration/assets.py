@@ -103,7 +103,7 @@ def event_archive(
     freshness_policy=EVERY_HOUR,
     check_specs=_checks(
         "hourly_rollup",
-        ledger_balances="accepted = counted + bot + excluded + duplicate + quarantined + pending.",
+        ledger_balances="accepted = counted + bot + excluded + duplicate + quarantined + pending + erased.",
     ),
 )
 def hourly_rollup(

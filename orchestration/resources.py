@@ -39,6 +39,7 @@ from recount.store.reprocessings import Reprocessings
 from recount.store.rulebook import Rulebook
 from recount.store.segments import SegmentStore
 from recount.store.tables import Tables, open_tables
+from recount.store.tombstones import Tombstones
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,11 @@ class Workplace:
 
     @cached_property
     def raw(self) -> RawStore:
-        return RawStore(self.tables.raw, self.settings)
+        return RawStore(self.tables.raw, self.settings, self.tombstones.active)
+
+    @cached_property
+    def tombstones(self) -> Tombstones:
+        return Tombstones(self.tables.catalog, self.now_ms)
 
     @cached_property
     def archive(self) -> Archive:

@@ -21,7 +21,7 @@ from recount.event import FUTURE_MAX_MS, POSITION_SCHEMA
 from recount.kafka import EVENTS, TIMEOUT_S
 from recount.metrics import LIVE_DELAY_SECONDS, LIVE_EVENTS, LIVE_EVICTED, LIVE_LAG, Metrics
 from recount.periods import HOUR_MS
-from streaming.pipeline import Pipeline, Taken
+from streaming.pipeline import Erasures, Pipeline, Taken
 
 BATCH_MAX: Final = 100_000
 BATCH_WAIT_S: Final = 0.3
@@ -84,6 +84,7 @@ class Follower:
         self._stop = threading.Event()
         self._swept_at = self._committed_at = time.monotonic()
         self._evicted = 0
+        self._erasures: Erasures = frozenset()
 
     @property
     def partitions(self) -> frozenset[int]:
@@ -136,6 +137,8 @@ class Follower:
         if messages:
             self._take(messages)
         self._look_at_ends()
+        if self._pipeline.erasures != self._erasures and self._progress:
+            self._read_again()
         now = time.monotonic()
         if now - self._swept_at >= SWEEP_EVERY_S:
             self._swept_at = now
@@ -196,9 +199,26 @@ class Follower:
         self._consumer.commit(offsets=offsets, asynchronous=True)
 
     def _on_assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
+        partitions = {tp.partition for tp in assigned}
+        if not self._progress:
+            self._erasures = self._pipeline.erasures
+        consumer.incremental_assign(self._begin(consumer, partitions))
+        self._assigned = True
+        log.info(
+            "assigned", partitions=sorted(partitions), records=sum(p.lag for p in self._progress.values())
+        )
+
+    def _read_again(self) -> None:
+        """Something was erased that may be counted here: forget all, and count what is left."""
+        self._erasures = self._pipeline.erasures
+        for start in self._begin(self._consumer, set(self._progress)):
+            self._consumer.seek(start)
+        log.info("reading_again", erasures=len(self._erasures))
+
+    def _begin(self, consumer: Consumer, partitions: Collection[int]) -> list[TopicPartition]:
+        """Where to read partitions from; all that was known of them is dropped."""
         horizon_ms = self.horizon_ms
         start_ms = horizon_ms - FUTURE_MAX_MS
-        partitions = {tp.partition for tp in assigned}
         self._pipeline.drop(partitions)
         starts = _starts(consumer, partitions, start_ms)
         for tp in starts:
@@ -207,11 +227,7 @@ class Follower:
             self._progress[tp.partition] = Progress(tp.offset, end, start_ms, end)
             self._metrics.gauge(LIVE_LAG).labels(str(tp.partition)).set(end - tp.offset)
         self._pipeline.start_from(self._carries.at(horizon_ms, partitions))
-        consumer.incremental_assign(starts)
-        self._assigned = True
-        log.info(
-            "assigned", partitions=sorted(partitions), records=sum(p.lag for p in self._progress.values())
-        )
+        return starts
 
     def _on_revoke(self, consumer: Consumer, revoked: list[TopicPartition]) -> None:
         partitions = {tp.partition for tp in revoked}

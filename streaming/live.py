@@ -24,6 +24,7 @@ from recount.store.archive import Archive
 from recount.store.catalog import Catalog
 from recount.store.manifests import Manifests
 from recount.store.tables import Tables, open_tables
+from recount.store.tombstones import Tombstones, remembered
 from streaming.carries import ArchivedCarries
 from streaming.follower import Follower
 from streaming.peers import SERVICE, Peers
@@ -52,7 +53,7 @@ class Live:
         metrics = Metrics()
         self.follower = Follower(
             kafka.consumer(settings, kafka.live_group(settings), options=_membership(self.id)),
-            Pipeline(self.state, sites),
+            Pipeline(self.state, sites, remembered(Tombstones(tables.catalog).active, patient=True)),
             ArchivedCarries(Archive(settings.archive_root), sites, settings.kafka_partitions),
             metrics,
             live_hours=settings.live_hours,

@@ -11,9 +11,12 @@ import polars as pl
 from recount.columns import VISITOR_DIGITS, decode, positions
 from recount.counting.fold import fold
 from recount.counting.visits import Cut, cut
+from recount.erasing.matching import applied, living
+from recount.errors import Unavailable
 from recount.event import EVENT_SCHEMA, RawEvent, encode
 from recount.interpret import Interpreter
 from recount.kafka import EVENTS
+from recount.store.tombstones import Buried, none
 from streaming.answers import BUCKET_MS, SERIES_MS
 from streaming.open_visits import OpenVisits
 from streaming.places import PlacedSites, by_place
@@ -22,6 +25,8 @@ from streaming.sites import SitesCache
 from streaming.state import LiveState
 
 END_OF_TIME_MS: Final = 2**53
+Erasures = frozenset[tuple[str, bool]]
+"""The tombstones in force, and whether the archive is rewritten for each."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +41,10 @@ class Taken:
 class Pipeline:
     """Owned by the consuming thread; only `state` is shared."""
 
-    def __init__(self, state: LiveState, sites: SitesCache) -> None:
+    def __init__(self, state: LiveState, sites: SitesCache, buried: Buried = none) -> None:
+        """`buried` gives the tombstones in force."""
         self.state = state
+        self._buried = buried
         self._sites = sites
         self._interpreter = Interpreter()
         self._open = OpenVisits()
@@ -46,8 +53,18 @@ class Pipeline:
 
     @property
     def can_start(self) -> bool:
-        """Whether the catalog is known: without it history would be counted by the wrong rules."""
+        """Whether the catalog is known: without it history would be counted by the wrong rules, and what was
+        erased would be shown."""
+        try:
+            self._buried()
+        except Unavailable:
+            return False
         return self._sites.loaded
+
+    @property
+    def erasures(self) -> Erasures:
+        """What batches are counted without from now on."""
+        return frozenset((tombstone.id, tombstone.rewritten) for tombstone in self._buried())
 
     @property
     def open_visits(self) -> int:
@@ -80,7 +97,8 @@ class Pipeline:
         default rules: the door knew it.
         """
         decoded = decode(values, places)
-        events = decoded.events.filter(pl.col("ts") >= horizon_ms)
+        events = living(applied(decoded.events, self._buried()))
+        events = events.filter(pl.col("ts") >= horizon_ms)
         self._sites.known(events["site"].unique().to_list())
         fresh = by_place(self._fresh(events))
         if not fresh.is_empty():

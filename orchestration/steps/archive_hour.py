@@ -12,10 +12,12 @@ import polars as pl
 from orchestration.spools import Unshipped
 from orchestration.steps.cut import texts
 from orchestration.steps.duplicates import drop_duplicates
+from orchestration.steps.gone import Gone
 from orchestration.steps.hour_events import HourEvents
 from orchestration.steps.hour_ledger import Outside, ledger_of
 from orchestration.steps.seen import Seen
 from recount.counting.visits import cut
+from recount.erasing.matching import applied, living
 from recount.event import EVENT_SCHEMA, POSITION_SCHEMA
 from recount.ids import new_id
 from recount.kafka import Offsets
@@ -72,6 +74,7 @@ class Archiver:
         self._scratch = scratch
         self._hours: dict[str, HourEvents] = {}
         self._fresh: dict[str, int] = {}
+        self._gone: dict[str, Gone] = {}
 
     def archive(self, hour: str, *, until_ms: int, now_ms: int) -> Archived:
         """Write and seal a generation of an hour, going on from the newest carry of the hour before.
@@ -113,24 +116,40 @@ class Archiver:
     def _keep(self, hour: str, events: HourEvents) -> HourEvents:
         self._hours[hour] = events
         while len(self._hours) > KEPT_HOURS:
-            self._hours.pop(min(self._hours)).forget()
+            oldest = min(self._hours)
+            self._hours.pop(oldest).forget()
+            self._gone.pop(oldest, None)
         return events
 
     def _gather(self, hour: str, whole_max: int | None = None) -> HourEvents:
-        """Raw items first, then what only the newest archive generation still has of the hour."""
+        """Raw items first, then what only the newest archive generation still has of the hour.
+
+        Of what was erased only the ledger hears.
+        """
         events = HourEvents(hour, self._slots, self._scratch, whole_max=whole_max)
-        seen = Seen()
+        seen, gone = Seen(), Gone()
         fresh = 0
         for batch in self._raw.batches(hour):
             below = _only(batch, _below(batch, self._cut))
             new = _only(below, pl.Series(seen.take(below)))
             fresh += new.height - int(_below(new, self._fresh_from).sum())
-            events.add(new)
+            gone.add(new)
+            events.add(living(new))
         self._fresh[hour] = fresh
         for archived in self._archived_alone(hour, seen):
-            events.add(archived)
+            events.add(living(archived))
+        self._note_archived(hour, gone)
+        self._gone[hour] = gone
         events.flush()
         return events
+
+    def _note_archived(self, hour: str, gone: Gone) -> None:
+        """What the newest generation still holds of what was erased since it was written."""
+        info, buried = self._archive.newest(hour), self._raw.buried()
+        sites = sorted({t.site for t in buried} & ({*info.sites} if info is not None else set()))
+        if info is not None and sites:
+            found = self._archive.read_events(hour, info.generation, columns=COLUMNS, sites=sites)
+            gone.add_archived(applied(found.select(COLUMNS), buried))
 
     def _archived_alone(self, hour: str, seen: Seen) -> Iterator[pl.DataFrame]:
         """The events that only the newest generation has, since their raw items have expired."""
@@ -141,13 +160,14 @@ class Archiver:
             places = self._archive.read_events(hour, info.generation, slot, columns=list(POSITION_SCHEMA))
             alone = pl.Series(seen.lacks(places))
             if alone.any():
-                yield self._archive.read_events(hour, info.generation, slot, columns=COLUMNS).filter(alone)
+                found = self._archive.read_events(hour, info.generation, slot, columns=COLUMNS)
+                yield applied(found.filter(alone), self._raw.buried())
 
     def _ledger(self, hour: str, events: HourEvents) -> Ledger:
         dead = self._raw.quarantined(hour)
         earlier = self._archive.newest(hour)
         outside = Outside.of(hour, dead, self._cut, self._unshipped)
-        return ledger_of(events, {} if earlier is None else earlier.ledger, outside)
+        return ledger_of(events, self._gone[hour], {} if earlier is None else earlier.ledger, outside)
 
     def _margins(self, hour: str) -> pl.DataFrame:
         before, after = previous_hour(hour), next_hour(hour)

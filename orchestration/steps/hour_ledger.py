@@ -14,9 +14,10 @@ from typing import Final
 import polars as pl
 
 from orchestration.spools import Place, Unshipped
+from orchestration.steps.gone import Gone
 from orchestration.steps.hour_events import NUMBER, Hashes, HourEvents, number_hash, repeated
 from recount.kafka import Offsets
-from recount.ledger import ACCEPTED, DUPLICATE, PENDING, QUARANTINED, UNKNOWN_SITE, Ledger
+from recount.ledger import ACCEPTED, DUPLICATE, ERASED, PENDING, QUARANTINED, UNKNOWN_SITE, Ledger
 
 PLACES_SCHEMA: Final[dict[str, pl.DataType]] = {
     "site": pl.String(),
@@ -55,10 +56,10 @@ class Outside:
         return pl.concat([part.select(NUMBER) for part in (self.dead, self.set_aside, self.waiting)])
 
 
-def ledger_of(events: HourEvents, earlier: Ledger, outside: Outside) -> Ledger:
-    """`events` without duplicates; `earlier`: what the generation before said."""
+def ledger_of(events: HourEvents, gone: Gone, earlier: Ledger, outside: Outside) -> Ledger:
+    """`events` without duplicates; `gone`: what was erased; `earlier`: what the generation before said."""
     numbers = events.numbers
-    archived = _archived(events, numbers, earlier)
+    archived = _archived(events, numbers, gone, earlier)
     asked = outside.numbers.select(number_hash().unique().sort()).to_series().to_numpy()
     inside = events.having(numbers, asked, NUMBER)
     return lines(
@@ -66,20 +67,24 @@ def ledger_of(events: HourEvents, earlier: Ledger, outside: Outside) -> Ledger:
     )
 
 
-def _archived(events: HourEvents, numbers: Hashes, earlier: Ledger) -> Ledger:
-    """Accepted (distinct spool, seq) and duplicates of each site.
+def _archived(events: HourEvents, numbers: Hashes, gone: Gone, earlier: Ledger) -> Ledger:
+    """Accepted (distinct spool, seq), duplicates and erased events of each site.
 
-    Duplicates whose raw items have expired are known from the earlier generation alone.
+    Duplicates and erased events whose raw items have expired are known from the earlier generation alone. Of
+    a site that is erased whole there is no line.
     """
     accepted = Counter(events.sites)
     for rows in events.having(numbers, repeated(numbers), ("site", *NUMBER)):
         again = rows.filter(~pl.struct("site", *NUMBER).is_first_distinct())
         accepted.subtract(dict(again.group_by("site").len().iter_rows()))
-    found = {}
-    for site, count in sorted(accepted.items()):
-        left = events.kept[site]
-        gone = max(count - left, earlier.get(site, {}).get(DUPLICATE, 0))
-        found[site] = {ACCEPTED: left + gone, DUPLICATE: gone}
+    found, husks = {}, gone.numbers
+    for site in sorted({*accepted, *husks}):
+        left, line = events.kept[site], earlier.get(site, {})
+        before = line.get(ERASED, 0) + gone.archived[site]
+        erased = max(husks[site], before)
+        lost = max(accepted[site] + husks[site] - left, line.get(DUPLICATE, 0) + before)
+        found[site] = {ACCEPTED: left + lost, DUPLICATE: lost - erased}
+        found[site] |= {ERASED: erased} if erased else {}
     return found
 
 

@@ -16,7 +16,7 @@ from recount.counting.rollup import VERDICT, joined
 from recount.ids import new_id
 from recount.interpret import Interpreter
 from recount.interpret.bots import HUMAN
-from recount.ledger import ACCEPTED, BOT, COUNTED, DUPLICATE, EXCLUDED, PENDING, QUARANTINED, Ledger
+from recount.ledger import ACCEPTED, BOT, COUNTED, DUPLICATE, ERASED, EXCLUDED, PENDING, QUARANTINED, Ledger
 from recount.parallel import in_order
 from recount.periods import HOUR_MS, hour_start_ms
 from recount.rules import EXCLUDED_PREFIX
@@ -177,6 +177,7 @@ def ledger_of(info: ArchiveInfo, rollup: Rollup) -> Ledger:
             BOT: every.get(site, 0) - human.get(site, 0) - excluded.get(site, 0),
             EXCLUDED: excluded.get(site, 0),
             **{part: counts.get(part, 0) for part in (DUPLICATE, QUARANTINED, PENDING)},
+            **({ERASED: counts[ERASED]} if ERASED in counts else {}),
         }
         for site, counts in sorted(info.ledger.items())
     }

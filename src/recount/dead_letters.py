@@ -13,7 +13,9 @@ from typing import Final, Literal, cast
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from recount.columns import PoisonReason, fault, positions
+from recount.erasing.matching import hit_of
 from recount.errors import Unavailable
+from recount.event import ERASED
 from recount.glimpse import Glimpse, glimpse
 from recount.kafka import DEAD, TIMEOUT_S, SourcePartition, consumer, offset_ranges, source_partitions
 from recount.quarantine import DeadLetter, Replay
@@ -27,6 +29,7 @@ READ_MAX_RECORDS: Final = 500
 FATES: Final = "dead"  # partition key in the catalog
 DETAIL_MAX_CHARS: Final = 500
 REFUSED: Final = "kafka_refuses"
+ERASED_DETAIL: Final = "taken by erasure {}: it is never counted again"
 NOTHING_WHOLE: Final = "no whole event can be found in it"
 _OUTSIDE: Final = {
     PoisonReason.TOO_OLD: "older than what the archive takes (archive_retention_days)",
@@ -167,13 +170,16 @@ class Retrier:
         return outcomes
 
     def judge(self, letters: Sequence[Kept]) -> list[Outcome]:
-        """What `store_batches` would say of them now."""
+        """What `store_batches` would say of them now; what was erased never goes back."""
+        buried = self._raw.buried()
         values = [letter.value for letter in letters]
         batch = self._raw.prepare(values, positions(DEAD, 0, range(len(values))), self._now_ms())
         reasons = {dead.offset: dead.reason for dead in batch.dead}
         return [
             Outcome(letter.id, letter.reason, NOTHING_WHOLE)
             if letter.source is None
+            else Outcome(letter.id, ERASED, ERASED_DETAIL.format(hit.id))
+            if (hit := hit_of(letter.value, buried)) is not None
             else Outcome(letter.id, reasons.get(n, ""), why(letter.value, reasons.get(n, "")))
             for n, letter in enumerate(letters)
         ]

@@ -30,6 +30,7 @@ FUTURE_MAX_MS: Final = 5 * 60_000
 AGE_MAX_MS: Final = 24 * 3_600_000
 
 Kind = Literal["pageview", "event", "engagement"]
+ERASED: Final = "erased"  # the kind of what is left of an erased event: its place and number, no fact
 SourceKind = Literal["tracker", "pixel", "api", "import"]
 PropValue = str | int | float | bool
 

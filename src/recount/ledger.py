@@ -1,7 +1,8 @@
 """What became of every accepted event: per hour and site, each in exactly one column.
 
-accepted = counted + bot + excluded + duplicate + quarantined + pending, where accepted is what the door took
-(distinct numbers of its spools), as far as it can be known to lie in the hour.
+accepted = counted + bot + excluded + duplicate + quarantined + pending + erased, where accepted is what the
+door took (distinct numbers of its spools), as far as it can be known to lie in the hour. An erasure moves
+events from the other parts to `erased`: what was accepted stays as it was.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ EXCLUDED: Final = "excluded"  # by the rules of the site
 DUPLICATE: Final = "duplicate"
 QUARANTINED: Final = "quarantined"  # kept as dead letters, or as pieces of spools
 PENDING: Final = "pending"  # still in a spool when the cut was taken
-COLUMNS: Final = (COUNTED, BOT, EXCLUDED, DUPLICATE, QUARANTINED, PENDING)
+ERASED: Final = "erased"  # by order; only in lines where there are any
+COLUMNS: Final = (COUNTED, BOT, EXCLUDED, DUPLICATE, QUARANTINED, PENDING, ERASED)
 PARTS: Final = (ACCEPTED, *COLUMNS)
 UNKNOWN_SITE: Final = "(unknown)"  # quarantined records whose site cannot be read
 

@@ -2,17 +2,19 @@
 
 Items (`raw_items`): one for each (hour of `ts`, shard, source partition, offset range), written before the
 receipt that covers them (`receipts`). A redelivery writes the same keys again or overlapping ones; who reads
-drops repeated offsets.
+drops repeated offsets. What tombstones take nobody gets to read: husks stand in its place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import polars as pl
 
 from recount import columns
+from recount.erasing.matching import Effect, applied, effect
 from recount.errors import Conflict
 from recount.kafka import SourcePartition
 from recount.parallel import in_order
@@ -20,7 +22,7 @@ from recount.quarantine import DeadLetter
 from recount.settings import Settings
 from recount.store.dead_marks import dead_pk, letters_of, marks
 from recount.store.raw_batch import RawBatch, raw_batch
-from recount.store.raw_items import decode_item
+from recount.store.raw_items import decode_item, encode
 from recount.store.receipts import (
     RECEIPT_MAX_OFFSETS,
     Receipt,
@@ -31,16 +33,33 @@ from recount.store.receipts import (
     receipt_pk,
 )
 from recount.store.table import Item, Table
+from recount.store.tombstones import Buried, none
 
 READ_THREADS: Final = 4
 _LAYOUT: Final = ("layout", "shards")
 
 
+@dataclass(frozen=True)
+class Erased:
+    """Items that tombstones change, their bytes before, and what becomes of the events in them."""
+
+    items: int = 0
+    data_bytes: int = 0
+    events: Effect = field(default_factory=Effect)
+
+    def __add__(self, other: Erased) -> Erased:
+        return Erased(
+            self.items + other.items, self.data_bytes + other.data_bytes, self.events + other.events
+        )
+
+
 class RawStore:
     """The table `raw`. Reads are consistent: what a receipt promises is seen."""
 
-    def __init__(self, table: Table, settings: Settings) -> None:
+    def __init__(self, table: Table, settings: Settings, buried: Buried = none) -> None:
+        """`buried` gives the tombstones in force; a deployment has its own (`Tombstones.active`)."""
         self._table = table
+        self.buried = buried
         self._shards = settings.raw_shards
         self._ttl_days = settings.raw_ttl_days
         self._retention_days = settings.archive_retention_days
@@ -65,6 +84,7 @@ class RawStore:
             ttl_days=self._ttl_days,
             retention_days=self._retention_days,
             now_ms=now_ms,
+            buried=self.buried(),
         )
 
     def write(self, batch: RawBatch, quarantine: Callable[[Sequence[DeadLetter]], None]) -> None:
@@ -78,15 +98,30 @@ class RawStore:
     def batches(self, hour: str) -> Iterator[pl.DataFrame]:
         """The events of an hour, item by item (EVENT_SCHEMA); an offset can be in two of them.
 
-        Every read of raw events passes here: what must never be seen again is left out in this place.
+        Every read of raw events passes here: of what tombstones take only husks come out.
         """
+        buried = self.buried()
         shards = range(self._read_shards())
         for items in in_order(lambda shard: self._items(hour, shard), shards, READ_THREADS):
-            yield from map(decode_item, items)
+            yield from (applied(decode_item(item), buried) for item in items)
 
     def read(self, hour: str) -> pl.DataFrame:
         """The events of an hour, each offset once, in no order."""
         return columns.drop_repeats(columns.concat(self.batches(hour)))
+
+    def erase(self, hour: str, *, dry_run: bool = False) -> Erased:
+        """Write the items of an hour anew, without what tombstones take; their keys and their end stay."""
+        buried, found = self.buried(), Erased()
+        for shard in range(self._read_shards()):
+            for item in self._items(hour, shard):
+                before = decode_item(item)
+                after = applied(before, buried)
+                if before is after or before.equals(after):
+                    continue
+                if not dry_run:
+                    self._table.put(item | {"data": encode(after)})
+                found += Erased(1, len(item["data"]), effect(before, after))
+        return found
 
     def quarantined(self, hour: str | None) -> pl.DataFrame:
         """The dead letters of an hour, of None those whose hour cannot be told: DEAD_SCHEMA, each once."""

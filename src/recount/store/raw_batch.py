@@ -10,6 +10,8 @@ import polars as pl
 
 from recount import columns
 from recount.columns import PoisonReason, groups
+from recount.erasing.matching import applied
+from recount.erasing.tombstone import Tombstone
 from recount.event import POSITION_SCHEMA
 from recount.periods import DAY_S, FIRST_HOUR, hour_start_ms
 from recount.quarantine import DeadLetter
@@ -38,13 +40,16 @@ def raw_batch(
     ttl_days: int,
     retention_days: int,
     now_ms: int,
+    buried: Sequence[Tombstone] = (),
 ) -> RawBatch:
     """Pure: Kafka values and their places (POSITION_SCHEMA rows) to items, dead letters and receipts.
 
-    Events that no hour takes are dead letters too: the archive holds `retention_days` of the past.
+    Events that no hour takes are dead letters too: the archive holds `retention_days` of the past. Of what
+    the tombstones `buried` take only husks are stored.
     """
     decoded = columns.decode(values, places)
     events, outside = _within_archive(decoded.events, places, retention_days, now_ms)
+    events = applied(events, buried)
     poison = sorted([*decoded.poison, *outside])
     dead = [_dead_letter(places.row(i), reason, values[i]) for i, reason in poison]
     ttl = now_ms // 1000 + ttl_days * DAY_S

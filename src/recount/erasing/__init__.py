@@ -1,0 +1,1 @@
+"""Erasure: what an order takes, and how everything that holds it is rewritten."""
