@@ -48,6 +48,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "funnel": Entry("cli.funnel:funnel", "Count who gets from step to step."),
     "export": Entry("cli.export:export", "Write events or numbers to a CSV or Parquet file."),
     "dead": Entry("cli.dead:dead", "See what is in quarantine, and replay it after a fix."),
+    "erase": Entry("cli.erase:erase", "Take a visitor, a site, pages or a property out of everything."),
     "ledger": Entry("cli.ledger:ledger", "Show what became of every event of an hour."),
     "tail": Entry("cli.tail:tail", "Follow the events as they arrive."),
 }

@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -19,9 +19,7 @@ from edge.spool import Spool
 from edge.spool_format import Entry
 from recount.errors import Refused, Unavailable
 from recount.reasons import Reason
-from recount.store.catalog import Catalog
-
-FIRST_PARTY_SECRET: Final = "first-party visitors"
+from recount.store.catalog import FIRST_PARTY_SECRET, Catalog
 
 _encode = msgspec.json.Encoder().encode
 

@@ -99,7 +99,9 @@ def collect_garbage(
         context.add_output_metadata(dict(in_words(workplace.collector.look(workplace.now_ms()))))
         return
     found = workplace.collector.collect(workplace.now_ms())
-    context.add_output_metadata(dict(in_words(found.garbage)) | {"table_items": found.table_items})
+    tombstones = workplace.tombstones.remove_expired()
+    counts = {"table_items": found.table_items, "expired_tombstones": tombstones}
+    context.add_output_metadata(dict(in_words(found.garbage)) | counts)
 
 
 @dg.job(description="Delete what nothing names any more; spares everything of the last seven days.")

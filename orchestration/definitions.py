@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from orchestration import assets, corrections, external, jobs, sensors
+from orchestration import assets, corrections, erasure, external, jobs, sensors
 from orchestration.alerts.sensor import alerts_sensor
 from orchestration.resources import workplace_resource
 from recount.settings import Settings
@@ -24,7 +24,7 @@ def definitions() -> dg.Definitions:
             assets.monthly_rollup,
         ],
         asset_checks=external.topic_checks(),
-        jobs=[*jobs.jobs(), *corrections.jobs()],
+        jobs=[*jobs.jobs(), *corrections.jobs(), *erasure.jobs()],
         schedules=[jobs.hourly, corrections.daily_gc],
         sensors=[sensors.reconcile_sensor(settings), sensors.topic_lag, alerts_sensor(settings)],
         resources={"workplace": workplace_resource()},

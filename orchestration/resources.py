@@ -31,12 +31,14 @@ from recount.store.archive import Archive
 from recount.store.candidates import Candidates
 from recount.store.catalog import Catalog
 from recount.store.correction_log import CorrectionLog
+from recount.store.erasures import Erasures
 from recount.store.in_force import SitesInForce
 from recount.store.manifests import Manifests
 from recount.store.raw import RawStore
 from recount.store.reconciliations import Reconciliations
 from recount.store.reprocessings import Reprocessings
 from recount.store.rulebook import Rulebook
+from recount.store.salts import Salts
 from recount.store.segments import SegmentStore
 from recount.store.tables import Tables, open_tables
 from recount.store.tombstones import Tombstones
@@ -62,6 +64,14 @@ class Workplace:
     @cached_property
     def raw(self) -> RawStore:
         return RawStore(self.tables.raw, self.settings, self.tombstones.active)
+
+    @cached_property
+    def erasures(self) -> Erasures:
+        return Erasures(self.tables.catalog)
+
+    @cached_property
+    def salts(self) -> Salts:
+        return Salts(self.tables.salts)
 
     @cached_property
     def tombstones(self) -> Tombstones:

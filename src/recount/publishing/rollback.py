@@ -23,6 +23,7 @@ from recount.publishing.draft import Draft
 from recount.publishing.publisher import Publisher
 from recount.publishing.reprocessing import CAUSE as REPROCESSED
 from recount.store.candidates import Candidates
+from recount.store.erasures import CAUSE as ERASURE
 from recount.store.manifests import Entry, Manifests, Moved, Publication
 from recount.store.provenance import Kind, Provenance
 from recount.store.reprocessings import HourDone, Reprocessing, Reprocessings, new_reprocessing_id
@@ -59,8 +60,10 @@ class Rollbacks:
     site_slots: int
 
     def plan(self, name: str) -> Plan:
-        """Raises InvalidInput for a publication that is unknown, moved nothing, or is undone already."""
+        """Raises InvalidInput for a publication that is unknown, moved nothing, is undone already, or showed
+        what was erased since."""
         publication = history.find(self.manifests, name)
+        _check_erased(publication)
         if not publication.moved:
             raise InvalidInput(f"publication {publication.id} changed no numbers", field="publication")
         entries = self.manifests.entries(self.manifests.current(), publication.moved)
@@ -212,6 +215,19 @@ class Rollbacks:
             rules=said.rules | _of(sites, (info.rules for info in before)),
         )
         return self.candidates.write(self.candidates.read_counted(rows), made)
+
+
+def _check_erased(publication: Publication) -> None:
+    """What was erased is not there to be shown again."""
+    own = publication.cause.startswith(ERASURE)
+    if own or publication.erased:
+        erasure = publication.erased or publication.cause.removeprefix(ERASURE)
+        what = "carried out" if own else "lies before"
+        raise InvalidInput(
+            f"publication {publication.id} {what} erasure {erasure}, so it cannot be undone: what it changed "
+            "is not there any more. Compute the hours again with `recount reprocess`, from what is left",
+            field="publication",
+        )
 
 
 def _shows(entries: Mapping[str, Entry], key: str, generations: Mapping[int, str | None]) -> bool:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 SEAL: Final = "generation.json"
 ADOPTED: Final = "adopted"
 DRAFT_NOTE: Final = "draft_of"
+EMPTIED_NOTE: Final = "emptied_by"
 
 Part = Literal["events", "ends"]
 
@@ -160,6 +161,8 @@ class Archive:
             self._objects.put(f"{_folder(hour, generation)}/{ADOPTED}", b"")
 
     def _is_seen(self, info: ArchiveInfo) -> bool:
+        if EMPTIED_NOTE in info.notes:
+            return False
         draft = info.notes.get(DRAFT_NOTE, "")
         if draft in ("", self._draft):
             return True
@@ -232,6 +235,23 @@ class Archive:
     def remove(self, hour: str, generation: str) -> None:
         """Delete a generation for good (erasure, garbage collection)."""
         self._objects.remove(_folder(hour, generation))
+
+    def empty(self, hour: str, generation: str, erasure: str) -> None:
+        """Delete the rows of a generation for good, and keep its seal: which carry it handed on can still be
+        told. Of the sites that were in it nothing is said any more."""
+        info = self.info(hour, generation)
+        if info is None or EMPTIED_NOTE in info.notes:
+            return
+        for slot in info.slots:
+            self._objects.remove(f"{_folder(hour, generation)}/slot={slot:04d}")
+        slots = {
+            n: msgspec.structs.replace(slot, events=0, ends=0, data_bytes=0, sites={})
+            for n, slot in info.slots.items()
+        }
+        emptied = msgspec.structs.replace(
+            info, slots=slots, ledger={}, notes=info.notes | {EMPTIED_NOTE: erasure}
+        )
+        self._objects.put(f"{_folder(hour, generation)}/{SEAL}", msgspec.json.encode(emptied))
 
     def _read(
         self,

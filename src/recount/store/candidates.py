@@ -17,7 +17,7 @@ from recount.counting import counted
 from recount.counting.counted import COUNTED_SCHEMA, Counted
 from recount.counting.rollup import KEYS, REVENUE_SCHEMA, ROLLUP_SCHEMA, Rollup
 from recount.errors import Conflict
-from recount.store.objects import FAST_ZSTD_LEVEL, Objects, SiteRange, Sites
+from recount.store.objects import FAST_ZSTD_LEVEL, ZSTD_LEVEL, Objects, SiteRange, Sites
 from recount.store.provenance import Kind, Provenance
 
 SEAL: Final = "generation.json"
@@ -103,6 +103,25 @@ class Candidates:
                 listed[path] = sites
         parts += [self._objects.get_sites(listed, columns)] if listed else []
         return pl.concat(parts)
+
+    def strip(self, kind: Kind, period: str, generation: str, site: str, *, nameless: bool = False) -> int:
+        """Delete the rows of one site from a generation for good; returns how many there were.
+
+        With `nameless` the site's line in the ledger goes too. A generation that does not exist has none.
+        """
+        info = self.info(kind, period, generation)
+        if info is None or (site not in info.sites and not (nameless and site in info.ledger)):
+            return 0
+        folder = _folder(kind, period, generation)
+        for name, level in (("rows", FAST_ZSTD_LEVEL), ("revenue", ZSTD_LEVEL)):
+            rows = self._objects.get_frame([f"{folder}/{name}.parquet"])
+            left = rows.filter(pl.col("site") != site)
+            self._objects.replace_frame(f"{folder}/{name}.parquet", left, level=level)
+        sites = {name: count for name, count in info.sites.items() if name != site}
+        ledger = {name: line for name, line in info.ledger.items() if name != site or not nameless}
+        stripped = msgspec.structs.replace(info, sites=sites, ledger=ledger)
+        self._objects.put(f"{folder}/{SEAL}", msgspec.json.encode(stripped))
+        return info.sites.get(site, 0)
 
     def remove(self, kind: Kind, period: str, generation: str) -> None:
         """Delete a generation for good (a discarded candidate, garbage collection)."""

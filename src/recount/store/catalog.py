@@ -24,6 +24,7 @@ Identity = Literal["daily_hash", "first_party"]
 DoNotTrack = Literal["respect", "ignore"]
 SITES: Final = "site"
 TOKENS: Final = "token"
+FIRST_PARTY_SECRET: Final = "first-party visitors"
 SPREAD_MAX: Final = 1024
 ID_MAX: Final = 64
 
@@ -182,6 +183,13 @@ class Catalog:
     def tokens(self) -> dict[str, str]:
         """Digest of every token -> its site."""
         return {item["sk"]: item["site"] for item in self._table.query(TOKENS)}
+
+    def remove(self, site_id: str) -> int:
+        """Forget a site and its tokens: doors refuse it within seconds. Returns how many tokens it had."""
+        self._table.delete((SITES, site_id))
+        digests = [digest for digest, site in self.tokens().items() if site == site_id]
+        self._table.delete_many([(TOKENS, digest) for digest in digests])
+        return len(digests)
 
     def secret(self, name: str) -> bytes:
         """A 32-byte secret of this deployment, made at the first call and the same ever after."""

@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from botocore.config import Config
 
+from recount.errors import Unavailable
 from recount.metrics import DAX_READS, Metrics
 from recount.settings import Settings
 from recount.store.table import DynamoTable, Item, Key, Reads, Table
@@ -164,10 +165,34 @@ class DaxReads:
 
 def connect(settings: Settings) -> Connection:
     """A connection to the DAX of the settings, for rollups; raises whatever its client raises."""
+    client = _client(settings)
+    return Connection(_rollups(settings, client), client.close)
+
+
+def forget(settings: Settings, keys: Sequence[Key]) -> None:
+    """Delete items of rollups through DAX, so that its nodes keep none of them.
+
+    Raises Unavailable where DAX cannot be reached: then they are there until their time in it is over.
+    """
+    try:
+        client = _client(settings)
+        try:
+            _rollups(settings, client).delete_many(keys)
+        finally:
+            client.close()
+    except Exception as error:  # its client raises of every kind
+        raise Unavailable("dax", f"{type(error).__name__}: {error}") from error
+
+
+def _rollups(settings: Settings, client: Any) -> DynamoTable:
+    return DynamoTable(client, settings.table_prefix + ROLLUPS, part="dax")
+
+
+def _client(settings: Settings) -> Any:
     from amazondax import AmazonDaxClient  # slow to import: here it costs no start of a service
 
     logging.getLogger("amazondax").setLevel(logging.ERROR)  # its health checks would fill the log
-    client = AmazonDaxClient(
+    return AmazonDaxClient(
         endpoint_url=settings.dax if "://" in settings.dax else f"dax://{settings.dax}",
         region_name=settings.aws_region,
         config=Config(
@@ -176,7 +201,6 @@ def connect(settings: Settings) -> Connection:
         aws_access_key_id=access_key(settings),
         aws_secret_access_key=access_key(settings),
     )
-    return Connection(DynamoTable(client, settings.table_prefix + ROLLUPS, part="dax"), client.close)
 
 
 @contextmanager

@@ -103,7 +103,8 @@ class Moved(msgspec.Struct, frozen=True, kw_only=True):
 class Publication(msgspec.Struct, frozen=True, kw_only=True):
     """The record of one move. `sites`: changed sites by period key; `kept`: hours whose output was equal.
 
-    `cause` names what was published: `reprocessing/<id>`, `rollback/<publication>`; empty: just hours.
+    `cause` names what was published: `reprocessing/<id>`, `rollback/<publication>`, `erasure/<id>`; empty:
+    just hours. `erased`: the erasure after which what it showed, or showed before, is not there any more.
     """
 
     id: str
@@ -115,6 +116,7 @@ class Publication(msgspec.Struct, frozen=True, kw_only=True):
     sites: dict[str, list[str]] = {}
     kept: list[str] = []
     cause: str = ""
+    erased: str = ""
 
 
 class Manifests:
@@ -210,6 +212,11 @@ class Manifests:
         keys = [(PUBLICATION, root_id) for root_id in root_ids]
         found = blobs.get(self._table, keys, Publication)
         return [found[key] for key in keys]
+
+    def put_erased(self, publication: Publication, erasure: str) -> None:
+        """Record that a move cannot be undone, or undone again, since an erasure took what it showed."""
+        changed = msgspec.structs.replace(publication, erased=erasure)
+        blobs.put(self._table, {(PUBLICATION, publication.id): changed})
 
     def put_provenance(self, generations: Iterable[Provenance]) -> None:
         """Keep where generations come from; what they say of each site stays with their files."""

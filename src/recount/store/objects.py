@@ -105,20 +105,16 @@ class Objects:
 
         The digest depends on the rows and their order alone: the same frame gives the same file.
         """
-        buffer = io.BytesIO()
-        frame.rechunk().write_parquet(
-            buffer,
-            compression="zstd",
-            compression_level=level,
-            row_group_size=ROW_GROUP_ROWS,
-            statistics=True,
-        )
-        data = buffer.getbuffer()
+        data = _parquet(frame, level)
         full = self._full(path)
         self._make_parent(full)
         with self._fs.open_output_stream(full) as out:
             out.write(data)
         return len(data), xxhash.xxh3_128_hexdigest(data)
+
+    def replace_frame(self, path: str, frame: pl.DataFrame, *, level: int = ZSTD_LEVEL) -> None:
+        """The same over a file that others read meanwhile: they see the old one or the new one, whole."""
+        self.put(path, bytes(_parquet(frame, level)))
 
     def open_parquet(self, path: str) -> pq.ParquetFile:
         """A Parquet file of which the footer is read. Raises FileNotFoundError where there is none."""
@@ -177,6 +173,18 @@ class Objects:
     def _make_parent(self, full: str) -> None:
         if self._folder is not None:
             self._fs.create_dir(full.rpartition("/")[0], recursive=True)
+
+
+def _parquet(frame: pl.DataFrame, level: int) -> memoryview:
+    buffer = io.BytesIO()
+    frame.rechunk().write_parquet(
+        buffer,
+        compression="zstd",
+        compression_level=level,
+        row_group_size=ROW_GROUP_ROWS,
+        statistics=True,
+    )
+    return buffer.getbuffer()
 
 
 def _filters(sites: Sites) -> list[tuple[str, str, Any]]:

@@ -122,7 +122,10 @@ class Reprocessings:
         """The same, and InvalidInput for one that is published or discarded."""
         found = self.get(request_id)
         if found.state != "open":
-            detail = f"reprocessing {found.id} is {found.state}; start a new one with `recount reprocess`"
+            why = f" ({found.notes[-1]})" if found.notes and found.state == "discarded" else ""
+            detail = (
+                f"reprocessing {found.id} is {found.state}{why}; start a new one with `recount reprocess`"
+            )
             raise InvalidInput(detail, field="reprocessing")
         return found
 

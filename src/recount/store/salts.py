@@ -49,6 +49,13 @@ class Salts:
             self.destroy(site_id, name)
         return len(old)
 
+    def destroy_site(self, site_id: str) -> int:
+        """Delete every salt of a site; returns how many went."""
+        names = [item["sk"] for item in self._table.query(site_id, consistent=True)]
+        for name in names:
+            self.destroy(site_id, name)
+        return len(names)
+
     def destroy_import(self, site_id: str, import_id: str) -> int:
         """Delete the keys of every day of an import; returns how many went."""
         prefix = f"{import_id}/"

@@ -177,6 +177,16 @@ class SegmentStore:
         indexes = self.located(dict.fromkeys(keys))
         return [indexes[key].get(site) for key, (site, _, _) in zip(keys, wanted, strict=True)]
 
+    def items_of(self, site: str, period: str, *, but: str = "") -> list[Key]:
+        """The keys of a site's segments of a period, whether an index names them or not, without those of the
+        generation `but`."""
+        items = self._table.query(f"{site}#{period}", consistent=True)
+        return [(i["pk"], i["sk"]) for i in items if i["sk"].partition("#")[0] != but]
+
+    def remove_items(self, keys: Sequence[Key]) -> None:
+        """Delete segments for good; what is kept of them in process is not asked for any more."""
+        self._table.delete_many(keys)
+
     def remove(self, period: str, generation: str) -> int:
         """Delete a generation for good: the segments it wrote, then its indexes. Returns how many items.
 

@@ -36,6 +36,11 @@ class Tombstones:
         now_ms = self._now_ms()
         return [tombstone for tombstone in self._all() if tombstone.expires_ms > now_ms]
 
+    def get(self, erasure_id: str) -> Tombstone | None:
+        """The tombstone of an erasure; None once it has expired and is deleted."""
+        item = self._table.get((TOMBSTONES, erasure_id), consistent=True)
+        return None if item is None else msgspec.json.decode(item["tombstone"], type=Tombstone)
+
     def remove_expired(self) -> int:
         """Delete those that nothing is left of which they could take; returns how many."""
         now_ms = self._now_ms()

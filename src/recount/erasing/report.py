@@ -1,0 +1,84 @@
+"""The report of an erasure: for each store what was done, what was there, and what is left until when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from recount.erasing.tombstone import DAY_MS
+from recount.settings import Settings
+from recount.store.erasures import Erasure, Line
+
+HIDDEN = "hidden by the tombstone wherever it is read"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What was counted: rows left by an independent look, and what was deleted on the way. `letters`: dead
+    letters that are taken, None where Kafka could not be read; `forgotten` says what DAX did."""
+
+    raw_left: int
+    archive_left: int
+    rollups_left: int
+    stripped_rows: int
+    segments: int
+    segments_left: int
+    emptied: int
+    publications: int
+    candidates: int
+    letters: int | None
+    salts: int
+    forgotten: str
+
+
+def lines(erasure: Erasure, found: Counts, settings: Settings) -> list[Line]:
+    """All of it. The moments are those at which each store's own retention ends."""
+    figures, asked_ms = erasure.figures, erasure.requested_ms
+    kafka_ms = asked_ms + settings.kafka_retention_ms
+    raw = figures["raw_events"] + figures["raw_events_edited"]
+    archived = figures["archive_events"] + figures["archive_events_edited"]
+    events = "erased" if erasure.what != "property" else "rid of the property"
+    return [
+        Line(store="raw items", done=f"rewritten, events {events}", before=raw, after=found.raw_left),
+        Line(
+            store="archive",
+            done=f"{len(erasure.hours)} hours rewritten, {found.emptied} older generations emptied",
+            before=archived,
+            after=found.archive_left,
+        ),
+        Line(
+            store="rollups",
+            done=f"hours folded again; {found.stripped_rows} rows of the site deleted from older generations",
+            before=figures["rollup_rows"],
+            after=found.rollups_left,
+        ),
+        Line(
+            store="segments",
+            done="older ones of the site deleted",
+            before=found.segments,
+            after=found.segments_left,
+        ),
+        Line(store="history", done=f"{found.publications} publications can no longer be undone"),
+        Line(store="reprocessings", done=f"{found.candidates} open ones discarded"),
+        Line(store="kafka", done=HIDDEN, until_ms=kafka_ms),
+        Line(
+            store="dead letters",
+            done=f"{HIDDEN}; never replayed",
+            before=found.letters,
+            until_ms=asked_ms + settings.dead_retention_days * DAY_MS,
+        ),
+        Line(store="spools", done=f"{HIDDEN} once shipped", until_ms=erasure.expires_ms),
+        Line(store="dax", done=found.forgotten),
+        Line(store="shared caches", done="ask again, by tag; purge answers kept under an old name (g=...)"),
+        Line(store="salts and keys", done=_keys(erasure, found.salts)),
+        Line(
+            store="backups",
+            done="not reached: after restoring one, run `recount erase resume` again",
+            until_ms=erasure.expires_ms,
+        ),
+    ]
+
+
+def _keys(erasure: Erasure, salts: int) -> str:
+    if erasure.what == "site":
+        return f"{salts} salts of the site destroyed; its entry and its tokens are gone"
+    return "the id itself was never stored" if erasure.what == "visitor" else "nothing of it is in them"
