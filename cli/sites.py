@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from datetime import UTC, datetime
 from typing import Final
 
 import click
@@ -15,6 +16,7 @@ from rich.table import Table as RichTable
 from cli.context import CliContext, pass_context
 from recount.errors import InvalidInput
 from recount.store.catalog import Catalog, Redaction, Site
+from recount.store.tombstones import Tombstones
 
 _DOMAIN: Final = re.compile(
     r"^(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
@@ -49,6 +51,7 @@ def add(context: CliContext, /, domain: str, site_id: str | None, as_json: bool,
     """Add the site DOMAIN; prints the snippet for its pages and a site token, once."""
     site = _site(domain, site_id, options)
     catalog = Catalog(context.tables().catalog)
+    _check_not_erased(context, site.id)
     catalog.add(site)
     token = catalog.new_token(site.id)
     snippet = snippet_for(site.id, context.front_url())
@@ -73,6 +76,19 @@ def list_sites(context: CliContext, /, as_json: bool) -> None:
     for site in found:
         table.add_row(site.id, site.domain, site.timezone, site.currency, site.identity, site.do_not_track)
     Console().print(table)
+
+
+def _check_not_erased(context: CliContext, site_id: str) -> None:
+    """What is counted before doors have closed behind a site that is erased would be erased with it."""
+    now_ms = time.time_ns() // 1_000_000
+    for tombstone in Tombstones(context.tables().catalog).active():
+        if tombstone.what == "site" and tombstone.site == site_id and tombstone.before_ms > now_ms:
+            moment = datetime.fromtimestamp(tombstone.before_ms / 1000, UTC)
+            raise InvalidInput(
+                f"{site_id} was erased a moment ago, and what reaches it now would be erased too: "
+                f"add it after {moment:%H:%M} UTC, or under another id",
+                field="id",
+            )
 
 
 def snippet_for(site_id: str, front_url: str) -> str:

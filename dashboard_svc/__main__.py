@@ -18,6 +18,7 @@ from dashboard_svc.bridge import Bridge
 from dashboard_svc.comparisons import Comparisons
 from dashboard_svc.corrected import Corrected, KeptLog
 from dashboard_svc.desk import Desk
+from dashboard_svc.forgetting import Forgetting
 from dashboard_svc.live import LiveHttp
 from dashboard_svc.server import Front, serve
 from dashboard_svc.services import Services
@@ -45,9 +46,9 @@ from recount.store.reconciliations import Reconciliations
 from recount.store.reprocessings import Reprocessings
 from recount.store.rulebook import Rulebook
 from recount.store.segments import SegmentStore
-from recount.store.table import Reads
 from recount.store.tables import Tables, open_tables
 from recount.store.tokens import Tokens
+from recount.store.tombstones import Tombstones
 
 SERVICE = "dashboard"
 
@@ -58,8 +59,10 @@ def main() -> None:
     directory = open_directory(settings)
     tables, metrics = open_tables(settings), Metrics()
     with reads_of(settings, tables.rollups, metrics) as through:
-        services = wire(settings, tables, directory, metrics, through)
-        _serve(settings, directory, services, wire_desk(settings, tables))
+        segments = SegmentStore(tables.rollups, settings.site_slots, through=through)
+        services = wire(settings, tables, directory, metrics, segments)
+        with Forgetting(Tombstones(tables.catalog).active, segments.forget):
+            _serve(settings, directory, services, wire_desk(settings, tables))
 
 
 def _serve(settings: Settings, directory: Directory, services: Services, desk: Desk) -> None:
@@ -77,11 +80,10 @@ def _serve(settings: Settings, directory: Directory, services: Services, desk: D
 
 
 def wire(
-    settings: Settings, tables: Tables, directory: Directory, metrics: Metrics, through: Reads
+    settings: Settings, tables: Tables, directory: Directory, metrics: Metrics, segments: SegmentStore
 ) -> Services:
-    """What the views work with in a deployment; `through` reads segments."""
+    """What the views work with in a deployment."""
     manifests = Manifests(tables.manifests)
-    segments = SegmentStore(tables.rollups, settings.site_slots, through=through)
     corrections = KeptLog(CorrectionLog(tables.catalog))
     live = LiveHttp(directory)
     answerer = Answerer(manifests, segments, site_slots=settings.site_slots, live=live)

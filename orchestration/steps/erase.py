@@ -21,6 +21,7 @@ from recount.publishing.history import past
 from recount.store.dax import forget
 from recount.store.erasures import Erasure
 from recount.store.raw import RawStore
+from recount.store.rule_versions import Versions
 from recount.store.table import Key
 
 READERS_S: Final = 3.0  # a reader holds a root for a second or two
@@ -74,6 +75,7 @@ class Eraser:
             named = ", ".join(f"{line.after} in {line.store}" for line in report if line.after)
             raise Incomplete(f"erasure {self.erasure.id} is not complete: {named}. Run it again: "
                              f"recount erase resume {self.erasure.id}")  # fmt: skip
+        self.place.tombstones.put(msgspec.structs.replace(self._tombstone, done=True))
         self._change(state="done", step="done", done_ms=self.place.now_ms())
         return self.erasure
 
@@ -136,6 +138,9 @@ class Eraser:
         if found is None:  # nothing was shown, or a run before this one died after its move
             own = (p for p in past(self.place.manifests) if p.cause == self.erasure.cause)
             found = next(own, None)
+        current = self.place.manifests.current()
+        if current is not None:  # the correction log compares with what is deleted next
+            self.place.logbook.catch_up(self.place.manifests.publication(current.id))
         if found is not None:
             self._change(publication=found.id)
             self.place.sleep(READERS_S)
@@ -144,6 +149,10 @@ class Eraser:
         """What else is named after a site that is erased. Returns how many salts it had."""
         if self.erasure.what != "site":
             return 0
+        for hour in (None, *sorted({*self.erasure.hours, *self.erasure.raw_hours})):
+            self.place.raw.forget_letters(hour, self.erasure.site.id)
+        self.place.logbook.log.forget(self.erasure.site.id)
+        Versions(self.place.tables.catalog).forget(self.erasure.site.id)
         return self.place.salts.destroy_site(self.erasure.site.id)
 
     def _counts(self, stripped: Stripped) -> Counts:
@@ -186,8 +195,8 @@ class Eraser:
         self._change(spans=hour_ranges({*self.erasure.hours, hour}))
 
     def _step(self, name: str) -> None:
-        self.progress(name)
         self._change(step=name)
+        self.progress(name)
 
     def _change(self, **fields: object) -> None:
         self.erasure = self.place.erasures.change(self.erasure, **fields)

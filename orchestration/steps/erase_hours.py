@@ -170,4 +170,5 @@ def _publisher(place: Workplace, site: Site) -> Publisher:
         site_slots=place.settings.site_slots,
         top_values=place.settings.top_values,
         now_ms=place.now_ms,
+        after=place.logbook.catch_up,
     )

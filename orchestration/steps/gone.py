@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Final
 
 import polars as pl
 
 from recount.erasing.matching import NAMELESS, husks
 
-NUMBER = ("site", "spool", "seq")
+NUMBER: Final = ("site", "spool", "seq")
 
 
 class Gone:
@@ -32,7 +33,7 @@ class Gone:
 
     @property
     def numbers(self) -> Counter[str]:
-        """How many distinct numbers there are of each site. Of a site that is erased whole nothing is told."""
+        """How many distinct numbers there are of each site; none of a site that is erased whole."""
         if not self._numbers:
             return Counter()
         return Counter(dict(pl.concat(self._numbers).unique().group_by("site").len().iter_rows()))

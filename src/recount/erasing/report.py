@@ -68,6 +68,7 @@ def lines(erasure: Erasure, found: Counts, settings: Settings) -> list[Line]:
         ),
         Line(store="spools", done=f"{HIDDEN} once shipped", until_ms=erasure.expires_ms),
         Line(store="dax", done=found.forgotten),
+        Line(store="dashboards", done="let go of all segments in their memory within seconds"),
         Line(store="shared caches", done="ask again, by tag; purge answers kept under an old name (g=...)"),
         Line(store="salts and keys", done=_keys(erasure, found.salts)),
         Line(
@@ -80,5 +81,5 @@ def lines(erasure: Erasure, found: Counts, settings: Settings) -> list[Line]:
 
 def _keys(erasure: Erasure, salts: int) -> str:
     if erasure.what == "site":
-        return f"{salts} salts of the site destroyed; its entry and its tokens are gone"
+        return f"{salts} salts destroyed; the site's entry, tokens, rules and correction log are gone"
     return "the id itself was never stored" if erasure.what == "visitor" else "nothing of it is in them"

@@ -23,7 +23,7 @@ class Tombstone(msgspec.Struct, frozen=True, kw_only=True):
 
     `visitor` is the hash of a first-party id, never the id. `page` and `value` are patterns in which `*`
     stands for any text; `hosts` are the site's own names, whose pages are erased as referrers too.
-    `rewritten`: the archive no longer holds what it takes.
+    `rewritten`: the archive no longer holds what it takes; `done`: nothing that can be rewritten does.
     """
 
     id: str
@@ -37,6 +37,7 @@ class Tombstone(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     value: str = WILDCARD
     rewritten: bool = False
+    done: bool = False
 
     @property
     def takes_events(self) -> bool:
@@ -45,12 +46,12 @@ class Tombstone(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def subject(self) -> str:
-        """What it takes, for people."""
+        """What it takes, for people and for ever: not who it was."""
         if self.what == "page":
             return f"page {self.page}"
         if self.what == "property":
             return f"property {self.name}" + ("" if self.value == WILDCARD else f"={self.value}")
-        return f"visitor {self.visitor:016x}" if self.what == "visitor" else "site"
+        return "a visitor" if self.what == "visitor" else "the site"
 
 
 def check_page(pattern: str) -> None:

@@ -51,6 +51,15 @@ def dead_pk(hour: str | None) -> str:
     return f"dead#{hour or 'unknown'}"
 
 
+def without_site(item: Item, site: str) -> Item | None:
+    """Marks without those of a site; None where nothing is left of them."""
+    found = blobs.unpack(item["data"], list[_Mark])
+    left = [mark for mark in found if mark[2] != site]
+    if len(left) == len(found):
+        return item
+    return item | {"data": blobs.pack(left)} if left else None
+
+
 def letters_of(items: Iterable[Item]) -> pl.DataFrame:
     """The dead letters that some marks speak of: DEAD_SCHEMA, each once, in order."""
     rows = [

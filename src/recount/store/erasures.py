@@ -93,9 +93,6 @@ class Erasures:
 
     def get(self, erasure_id: str) -> Erasure:
         """By its id, or by the beginning of one. Raises InvalidInput where that fits none, or several."""
-        item = self._table.get((ERASURES, erasure_id), consistent=True)
-        if item is not None:
-            return _erasure(item["erasure"])
         found = [erasure for erasure in self.all() if erasure_id and erasure.id.startswith(erasure_id)]
         if len(found) == 1:
             return found[0]

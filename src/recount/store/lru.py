@@ -35,3 +35,9 @@ class Lru:
             while self._size > self._max:
                 _, (_, gone) = self._items.popitem(last=False)
                 self._size -= gone
+
+    def clear(self) -> None:
+        """Let go of everything."""
+        with self._lock:
+            self._items.clear()
+            self._size = 0

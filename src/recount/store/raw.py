@@ -20,7 +20,7 @@ from recount.kafka import SourcePartition
 from recount.parallel import in_order
 from recount.quarantine import DeadLetter
 from recount.settings import Settings
-from recount.store.dead_marks import dead_pk, letters_of, marks
+from recount.store.dead_marks import dead_pk, letters_of, marks, without_site
 from recount.store.raw_batch import RawBatch, raw_batch
 from recount.store.raw_items import decode_item, encode
 from recount.store.receipts import (
@@ -126,6 +126,15 @@ class RawStore:
     def quarantined(self, hour: str | None) -> pl.DataFrame:
         """The dead letters of an hour, of None those whose hour cannot be told: DEAD_SCHEMA, each once."""
         return letters_of(self._table.query(dead_pk(hour), consistent=True))
+
+    def forget_letters(self, hour: str | None, site: str) -> None:
+        """Delete the marks of a site's dead letters in an hour, or in none that can be told."""
+        for item in self._table.query(dead_pk(hour), consistent=True):
+            left = without_site(item, site)
+            if left is None:
+                self._table.delete((item["pk"], item["sk"]))
+            elif left != item:
+                self._table.put(left)
 
     def receipts(
         self, source: SourcePartition, from_offset: int = 0, *, end: int | None = None

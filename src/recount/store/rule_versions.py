@@ -55,6 +55,10 @@ class Versions:
         """Oldest first."""
         return [_version(item) for item in self._table.query(_pk(site), consistent=True)]
 
+    def forget(self, site: str) -> None:
+        """Delete every version of a site's rules (its erasure)."""
+        self._table.delete_many([(_pk(site), _sk(version.version)) for version in self.all(site)])
+
     def add(self, version: Version) -> None:
         """Raises Conflict where the number is taken."""
         try:

@@ -183,8 +183,13 @@ class SegmentStore:
         items = self._table.query(f"{site}#{period}", consistent=True)
         return [(i["pk"], i["sk"]) for i in items if i["sk"].partition("#")[0] != but]
 
+    def forget(self) -> None:
+        """Let go of everything kept in process."""
+        self._cache.clear()
+        self._indexes.clear()
+
     def remove_items(self, keys: Sequence[Key]) -> None:
-        """Delete segments for good; what is kept of them in process is not asked for any more."""
+        """Delete segments for good; nobody else's memory of them goes."""
         self._table.delete_many(keys)
 
     def remove(self, period: str, generation: str) -> int:

@@ -28,7 +28,7 @@ from recount.store.reprocessings import Reprocessing
 from tests.unit.orchestration.world import World, hour
 
 ALICE, BOB, CAROL = 1, 2, 3
-DAY, MONTH = "day/2026-09-21", "month/2026-09"
+DAY = "day/2026-09-21"
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def erase(world: World, what: What = "visitor", **given: Any) -> Erasure:
 
 
 def totals(world: World, site: str = "demo") -> dict[str, dict[str, int]]:
-    keys = [*(period_key("hour", hour(n)) for n in range(4)), DAY, MONTH]
+    keys = [*(period_key("hour", hour(n)) for n in range(4)), DAY]
     return {key: world.total(key, site) for key in keys if key in _shown(world)}
 
 
@@ -128,7 +128,7 @@ def test_a_visitor_is_gone_from_every_number_and_every_store(world: World) -> No
     assert (done.state, done.left) == ("done", 0)
     assert {key: found["pageviews"] for key, found in totals(world).items()} == {
         **{period_key("hour", hour(n)): 2 for n in range(3)},
-        **{period_key("hour", hour(3)): 0, DAY: 6, MONTH: 6},
+        **{period_key("hour", hour(3)): 0, DAY: 6},
     }
     assert totals(world)[DAY]["visitor_count"] == 1
     assert totals(world, "other") == other

@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 
 from recount.columns import positions
 from recount.discovery import FileDirectory
+from recount.erasing.tombstone import Tombstone
 from recount.event import RawEvent, encode
 from recount.keys import kafka_partition
 from recount.metrics import Metrics
@@ -95,7 +96,8 @@ class Stage:
         self.catalog = dict(SITES)
         self.sites = SitesCache(lambda: self.catalog)
         self.state = LiveState()
-        self.pipeline = Pipeline(self.state, self.sites)
+        self.buried: list[Tombstone] = []
+        self.pipeline = Pipeline(self.state, self.sites, lambda: self.buried)
         self.directory = FileDirectory(self.folder)
         self.offset = 0
         self.client = httpx.Client()

@@ -13,6 +13,7 @@ from recount.columns import decode, positions
 from recount.counting import sketch
 from recount.counting.rollup import Rollup, merge
 from recount.counting.visits import cut
+from recount.erasing.tombstone import Tombstone
 from recount.event import encode
 from recount.store.archive import Archive
 from streaming.carries import ArchivedCarries
@@ -55,6 +56,17 @@ def test_an_event_delivered_twice_counts_once(tmp_path: Path) -> None:
     assert stage.given(seen(1), seen(1)) == 1
     assert stage.given(seen(1)) == 0
     assert total(stage)["pageviews"] == 1
+
+
+def test_what_was_erased_is_not_counted(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    assert stage.pipeline.erasures == frozenset()
+    stage.buried.append(
+        Tombstone(id="t", site="demo", what="visitor", visitor=1, before_ms=TS + 5 * MINUTE, expires_ms=2**50)
+    )
+    assert stage.given(seen(1, 1), seen(1, 2), seen(6, 1)) == 2
+    assert total(stage)["pageviews"] == 2
+    assert stage.pipeline.erasures == {("t", False)}
 
 
 def test_what_the_live_state_does_not_show_is_left_out(tmp_path: Path) -> None:
