@@ -23,6 +23,7 @@ from recount.store.erasures import Erasure
 from recount.store.raw import RawStore
 from recount.store.rule_versions import Versions
 from recount.store.table import Key
+from recount.store.tokens import Tokens
 
 READERS_S: Final = 3.0  # a reader holds a root for a second or two
 
@@ -153,7 +154,15 @@ class Eraser:
             self.place.raw.forget_letters(hour, self.erasure.site.id)
         self.place.logbook.log.forget(self.erasure.site.id)
         Versions(self.place.tables.catalog).forget(self.erasure.site.id)
+        self._close_tokens()
         return self.place.salts.destroy_site(self.erasure.site.id)
+
+    def _close_tokens(self) -> None:
+        """Those that open nothing but the site."""
+        tokens = Tokens(self.place.tables.catalog)
+        for token, _ in tokens.all():
+            if token.sites == (self.erasure.site.id,):
+                tokens.revoke(token.id, self.place.now_ms())
 
     def _counts(self, stripped: Stripped) -> Counts:
         looker, dropper = self._looker, self._dropper

@@ -57,8 +57,8 @@ def lines(erasure: Erasure, found: Counts, settings: Settings) -> list[Line]:
             before=found.segments,
             after=found.segments_left,
         ),
-        Line(store="history", done=f"{found.publications} publications can no longer be undone"),
-        Line(store="reprocessings", done=f"{found.candidates} open ones discarded"),
+        Line(store="history", done=f"publications that can no longer be undone: {found.publications}"),
+        Line(store="reprocessings", done=f"open ones discarded: {found.candidates}"),
         Line(store="kafka", done=HIDDEN, until_ms=kafka_ms),
         Line(
             store="dead letters",

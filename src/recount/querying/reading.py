@@ -90,6 +90,7 @@ class Reader:
         self.segments = segments
         self.site_slots = site_slots
         self._sums = Lru(SUMS_MAX_BYTES)
+        segments.forget_also(self._sums.clear)
 
     def wanted(self, look: Look, periods: Iterable[str]) -> list[Wanted]:
         """Where to read periods; what has data of the site counts as used."""

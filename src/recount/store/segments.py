@@ -99,6 +99,7 @@ class SegmentStore:
         self._slots = site_slots
         self._cache = Lru(cache_max_bytes)
         self._indexes = Lru(CACHED_INDEXES_MAX)
+        self._also: list[Callable[[], object]] = []
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="segments")
 
     def put(self, writes: Iterable[SlotWrite]) -> int:
@@ -185,8 +186,12 @@ class SegmentStore:
 
     def forget(self) -> None:
         """Let go of everything kept in process."""
-        self._cache.clear()
-        self._indexes.clear()
+        for clear in (self._cache.clear, self._indexes.clear, *self._also):
+            clear()
+
+    def forget_also(self, clear: Callable[[], object]) -> None:
+        """From now on `forget` calls this too: for what others keep that they made of segments."""
+        self._also.append(clear)
 
     def remove_items(self, keys: Sequence[Key]) -> None:
         """Delete segments for good; nobody else's memory of them goes."""
