@@ -37,7 +37,10 @@ def _busy(folder: Path) -> list[Row]:
     one, two = _by_cores(busy, busy.hours)
     rates = {name: busy.rate(name, BUSY_HOURS) for name in (one, two)}
     target = DAY_EVENTS / DAY_WITHIN_S
-    conditions = f"backfill: {BUSY_HOURS} hours of {BUSY_EVENTS:,} events, {SITES:,} sites, tables in memory"
+    conditions = (
+        f"backfill: {BUSY_HOURS} hours of {BUSY_EVENTS:,} events, {SITES:,} sites, tables in memory; "
+        f"processor time of an hour: {busy.costs(archive=BUSY_HOURS, two=BUSY_HOURS)}"
+    )
     return [
         Row(
             name="reprocessing from the archive, 1 core",
@@ -71,7 +74,8 @@ def _month(folder: Path) -> list[Row]:
         found = month.place.review.compare(month.place.reprocessings.open("all"))
     conditions = (
         f"backfill: {HOURS} hours of {EVENTS:,} events, {SITES:,} sites, tables in memory; a new goal "
-        f"changes every site, the diff has {found.rows.height:,} days of sites"
+        f"changes every site, the diff has {found.rows.height:,} days of sites; processor time of an hour: "
+        f"{month.costs(archive=HOURS, publish=HOURS, raw=PART_HOURS, all=HOURS, diff=HOURS)}"
     )
 
     by_one, by_two, from_raw = (PART_HOURS / month.seconds[name] for name in (one, two, "raw"))

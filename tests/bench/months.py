@@ -46,12 +46,13 @@ class _NoSpools:
 
 @dataclass
 class Months:
-    """`seconds` that each step took, by its name; every hour has so many `events`."""
+    """`seconds` that each step took, and of processor time, by its name; every hour has so many `events`."""
 
     place: Workplace
     hours: list[str]
     events: int
     seconds: dict[str, float] = field(default_factory=dict)
+    processor_s: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def published(cls, folder: Path, *, hours: int, events: int, sites: int) -> Months:
@@ -99,8 +100,14 @@ class Months:
         """Events a second of a step over so many hours."""
         return hours * self.events / self.seconds[name]
 
+    def costs(self, **hours: int) -> str:
+        """The processor time of an hour in each of some steps, given how many hours it worked on."""
+        ms = {name: self.processor_s[name] / count * 1000 for name, count in hours.items()}
+        return ", ".join(f"{name} {cost:.0f} ms" for name, cost in ms.items())
+
     @contextmanager
     def timed(self, what: str) -> Iterator[None]:
-        started = time.perf_counter()
+        started, worked = time.perf_counter(), time.process_time()
         yield
         self.seconds[what] = time.perf_counter() - started
+        self.processor_s[what] = time.process_time() - worked
