@@ -24,6 +24,7 @@ PARTS: Final = {
     "backfill": "tests.bench.bench_backfill",
     "pages": "tests.bench.bench_pages",
     "scan": "tests.bench.bench_scan",
+    "replay": "tests.bench.bench_replay",
     "edge": "tests.bench.bench_edge",
     "failover": "tests.bench.bench_failover",
     "latency": "tests.bench.bench_latency",
