@@ -9,7 +9,7 @@ from typing import Final
 
 from flask import Flask, Response, request, send_from_directory
 
-from dashboard_svc import api, caching, exports, funnels, health, operators, pages, problems, security
+from dashboard_svc import api, caching, health, operators, pages, problems, security
 from dashboard_svc.access.gate import ReadableSites
 from dashboard_svc.desk import Desk
 from dashboard_svc.services import Services
@@ -31,8 +31,6 @@ def create_app(services: Services, desk: Desk | None = None) -> Flask:
     app.register_blueprint(health.blueprint(services))
     for part in api.blueprints(services):
         app.register_blueprint(part)
-    app.register_blueprint(funnels.blueprint(services))
-    app.register_blueprint(exports.blueprint(services))
     app.add_url_rule("/static/<version>/<path:name>", ASSET, _asset)
     if desk is not None:
         app.register_blueprint(operators.blueprint(desk))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, get_args
 
-from dashboard_svc.api import questions
+from dashboard_svc.api import questions, scans
 from dashboard_svc.api.query import QUERIES_MAX
 from dashboard_svc.api.questions import Schema, ref
 from dashboard_svc.freshness import LIVE, MIXED, PUBLISHED
@@ -36,6 +36,7 @@ def components() -> dict[str, Schema]:
         "Site": _site(),
         "Live": _live(),
         "Correction": _correction(),
+        **scans.components(),
         "Problem": problem(),
     }
 

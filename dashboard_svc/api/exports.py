@@ -6,13 +6,14 @@ import io
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 import polars as pl
 from flask import Blueprint, Response, request
 from werkzeug.datastructures import MultiDict
 
+from dashboard_svc.api.answers import moment
+from dashboard_svc.api.bodies import json_of
 from dashboard_svc.bridge import IS_GONE, UNBUFFERED
 from dashboard_svc.services import Services
 from recount.errors import InvalidInput
@@ -41,7 +42,7 @@ def blueprint(services: Services) -> Blueprint:
     @api.get(QUERY_PATH)
     def rows() -> Response:
         """All rows of a query, whatever its limit."""
-        body = request.get_json(force=True) if request.method == "POST" else _parameters(request.args)
+        body = json_of(request) if request.method == "POST" else _parameters(request.args)
         wanted, asked = _format(body)
         site, query = parse(asked, services.sites.get, services.now_ms())
         whole = replace(query, limit=ROWS_MAX + 1, offset=0)
@@ -58,7 +59,7 @@ def blueprint(services: Services) -> Blueprint:
     @api.get(EVENTS_PATH)
     def events() -> Response:
         """A site's archived events of a range, however many."""
-        body = request.get_json(force=True) if request.method == "POST" else _parameters(request.args)
+        body = json_of(request) if request.method == "POST" else _parameters(request.args)
         wanted, asked = _format(body)
         unknown = sorted(asked.keys() - set(_OF_EVENTS))
         if unknown:
@@ -144,11 +145,6 @@ def _written(frame: pl.DataFrame, wanted: Format) -> bytes:
 
 def _named(query: Query) -> str:
     return "-".join(query.dimensions or ((query.interval,) if query.interval else ("totals",)))
-
-
-def moment(ms: int | None) -> str | None:
-    """ISO 8601 in UTC."""
-    return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _as_file(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-import orjson
 from flask import Blueprint, Response, request
 
+from dashboard_svc.api.answers import json_answer, moment
+from dashboard_svc.api.bodies import json_of
 from dashboard_svc.bridge import IS_GONE
-from dashboard_svc.exports import moment
 from dashboard_svc.services import Services
 from recount.errors import InvalidInput
 from recount.querying.parse import parse
@@ -20,7 +20,6 @@ from recount.store.catalog import Site
 
 PATH: Final = "/api/v1/funnel"
 FIELDS: Final = ("site", "steps", "window", "date_range", "timezone", "filters")
-NOT_KEPT: Final = {"Cache-Control": "no-store"}
 _OF_QUERIES: Final = ("site", "date_range", "timezone", "filters")
 
 
@@ -30,7 +29,7 @@ def blueprint(services: Services) -> Blueprint:
     @api.post(PATH)
     def post() -> Response:
         """A funnel over a range: `steps` in order, within a visit or a `window` of days."""
-        body = request.get_json(force=True)
+        body = json_of(request)
         if not isinstance(body, dict):
             raise InvalidInput("a funnel is a JSON object")
         unknown = sorted(body.keys() - set(FIELDS))
@@ -43,7 +42,7 @@ def blueprint(services: Services) -> Blueprint:
         )
         is_gone = request.environ.get(IS_GONE, never)
         answer = _answer(site, funnel, count(services.scanner, site, funnel, is_gone))
-        return Response(orjson.dumps(answer), content_type="application/json", headers=NOT_KEPT)
+        return json_answer(answer)
 
     return api
 
