@@ -36,7 +36,7 @@ def asked(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, A
         bodies.append(body)
         return ANSWER
 
-    monkeypatch.setattr(cli.query, "_ask", answer)
+    monkeypatch.setattr(cli.query, "ask", answer)
     monkeypatch.setattr(CliContext, "dashboard_url", lambda _: "http://nobody")
     result = CliRunner().invoke(
         cli.query.query, ["demo", *arguments], obj=CliContext(), catch_exceptions=False
