@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, overload
 from urllib.parse import quote
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 QUERY: Final = "/api/v1/query"
 SITES: Final = "/api/v1/sites"
+FUNNEL: Final = "/api/v1/funnel"
+EVENTS: Final = "/api/v1/export/events"
 LIVE: Final = "/api/v1/live/"
 TIMEOUT_S: Final = 60.0
 PAGE_ROWS: Final = 10_000  # of a query, at most
@@ -82,6 +85,45 @@ class Client:
         zone = body.get("timezone") or self.zone(site)
         made = tables.table(answer["rows"], zone, about, (*(dimensions or ()), *(metrics or ())))
         return made if as_ == "arrow" else tables.frame(made, about)
+
+    def funnel(
+        self, site: str, steps: Sequence[Any], *, date_range: Range | None = None, **fields: Any
+    ) -> pd.DataFrame:
+        """How many take each step after the one before (docs/archive-queries.md): a row a step.
+
+        `steps` as the API takes them: a page such as `/pricing`, `event:signup`, `goal:trial`; `fields` are
+        `window`, `timezone`, `filters`. `attrs` has `visits`, `conversion_rate`, `published_until`, `notes`.
+        """
+        given = fields | {"steps": list(steps), "date_range": _range(date_range)}
+        body = {"site": site, **{name: value for name, value in given.items() if value is not None}}
+        answer = self._http.post(FUNNEL, body)
+        about = _about({name: value for name, value in answer.items() if name != "steps"}, body)
+        return tables.frame(
+            tables.table(answer["steps"], "UTC", about, ("step", "visitors", "visits")), about
+        )
+
+    def export_events(
+        self, site: str, file: Path | str, *, date_range: Range | None = None, timezone: str | None = None
+    ) -> datetime | None:
+        """Write a site's archived events into a file, `.csv` or `.parquet` (docs/exports.md has the columns).
+
+        Returns up to when they are published. The file is there once all of it is: raises ApiError otherwise,
+        ValueError for another ending. The token needs the scope `export`.
+        """
+        path = Path(file)
+        if path.suffix not in (".csv", ".parquet"):
+            raise ValueError(f"{path.name} ends with neither .csv nor .parquet")
+        given = {"format": path.suffix[1:], "date_range": _range(date_range), "timezone": timezone}
+        body = {"site": site, **{name: value for name, value in given.items() if value is not None}}
+        partial = path.with_name(path.name + ".part")
+        try:
+            with partial.open("wb") as out:
+                headers = self._http.fetch(EVENTS, body, out)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+        until = headers.get("Recount-Published-Until")
+        return datetime.fromisoformat(until) if until else None
 
     def live(self, site: str, minutes: int = 30) -> live.Live:
         """The last minutes of a site. Raises Unavailable while the live service is away."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import httpx
 
@@ -44,6 +44,26 @@ class Http:
         """The JSON of an answer. Raises ApiError."""
         return self._json(lambda: self._client.post(path, json=body))
 
+    def fetch(self, path: str, body: Any, out: IO[bytes]) -> httpx.Headers:
+        """Write the bytes of an answer as they come. Raises ApiError, also where it ends before its end."""
+
+        def ask() -> httpx.Response:
+            return self._client.send(self._client.build_request("POST", path, json=body), stream=True)
+
+        answer = self._ask(ask)
+        try:
+            if answer.status_code != httpx.codes.OK:
+                answer.read()
+                raise errors.of(answer)
+            for piece in answer.iter_bytes():
+                out.write(piece)
+        except httpx.TransportError as error:
+            remedy = "ask again; a shorter range is less to lose"
+            raise errors.Unavailable(f"the answer ended before its end: {error}", remedy=remedy) from error
+        finally:
+            answer.close()
+        return answer.headers
+
     def close(self) -> None:
         self._client.close()
 
@@ -68,6 +88,7 @@ class Http:
             wait_s = _retry_after_s(answer, backoff_s)
             if answer.status_code not in AGAIN or is_last or wait_s > WAIT_MAX_S:
                 return answer
+            answer.close()
             self._sleep(wait_s)
         raise AssertionError("the last attempt returns or raises")
 

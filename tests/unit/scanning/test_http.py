@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import httpx
 import polars as pl
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from dashboard_svc.app import create_app
 from dashboard_svc.corrected import Corrected
+from recount.client import Client, InvalidQuery
 from recount.querying.answers import Answerer
 from recount.scanning.answering import Answering
 from recount.scanning.events import EXPORTED
@@ -41,11 +46,22 @@ def client(press: Press, scanner: Scanner) -> FlaskClient:
     return client_of(press, scanner)
 
 
+@pytest.fixture
+def notebook(press: Press, scanner: Scanner) -> Iterator[Client]:
+    transport = httpx.WSGITransport(app_of(press, scanner))
+    with Client("http://recount.example", transport=transport) as made:
+        yield made
+
+
 def client_of(press: Press, scanner: Scanner) -> FlaskClient:
+    return app_of(press, scanner).test_client()
+
+
+def app_of(press: Press, scanner: Scanner) -> Flask:
     answerer = Answerer(press.manifests, press.segments, site_slots=press.slots, now_ms=lambda: NOW)
     made = services(FakeAnswerer(now_ms=NOW), *SITES.values())
     answering = Corrected(Answering(answerer, scanner, lambda: NOW), CorrectionLog(MemoryTable()))
-    return create_app(replace(made, answerer=answering, scanner=scanner)).test_client()
+    return create_app(replace(made, answerer=answering, scanner=scanner))
 
 
 def own_rows() -> list[dict[str, Any]]:
@@ -192,3 +208,34 @@ def test_an_export_that_cannot_go_on_raises_instead_of_ending(press: Press, scan
         scanner.reader.groups = broken  # type: ignore[method-assign]
         answer.close()
     assert scanner.exports.present == 0
+
+
+def test_a_funnel_in_a_notebook_is_a_data_frame(client: FlaskClient, notebook: Client) -> None:
+    answer = client.post("/api/v1/funnel", json=FUNNEL).get_json()
+    steps = notebook.funnel("demo", FUNNEL["steps"], date_range=RANGE)
+    assert list(steps["step"]) == [step["step"] for step in answer["steps"]]
+    assert list(steps["visits"]) == [step["visits"] for step in answer["steps"]]
+    assert list(steps["of_first"]) == [step["of_first"] for step in answer["steps"]]
+    assert steps.attrs["conversion_rate"] == answer["conversion_rate"]
+    assert steps.attrs["visits"] == answer["visits"] > 0
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_events_are_exported_into_a_file(
+    client: FlaskClient, notebook: Client, tmp_path: Path, ending: str
+) -> None:
+    asked = {"site": "demo", "date_range": RANGE, "format": ending}
+    sent = client.post("/api/v1/export/events", json=asked, buffered=True)
+    file = tmp_path / f"events.{ending}"
+    until = notebook.export_events("demo", file, date_range=RANGE)
+    assert file.read_bytes() == sent.data
+    assert until is not None
+    assert until.isoformat() == sent.headers["Recount-Published-Until"].replace("Z", "+00:00")
+
+
+def test_what_cannot_be_exported_leaves_no_file(notebook: Client, tmp_path: Path) -> None:
+    with pytest.raises(InvalidQuery, match="nobody"):
+        notebook.export_events("nobody", tmp_path / "events.csv", date_range=RANGE)
+    with pytest.raises(ValueError, match="neither"):
+        notebook.export_events("demo", tmp_path / "events.xlsx", date_range=RANGE)
+    assert list(tmp_path.iterdir()) == []
