@@ -41,6 +41,12 @@ def test_a_bad_field_is_named(field: str, value: Any) -> None:
     assert caught.value.field == field
 
 
+def test_a_site_cannot_take_an_address_of_the_dashboard() -> None:
+    with pytest.raises(InvalidInput, match="'operator' is an address") as caught:
+        Catalog(MemoryTable()).add(Site(id="operator", domain="operator.example"))
+    assert caught.value.field == "id"
+
+
 def test_own_hostnames_include_the_www_form() -> None:
     assert replace(SITE, hostnames=("m.shop.example",)).own_hostnames == {
         *("shop.example", "www.shop.example", "m.shop.example", "www.m.shop.example")

@@ -25,6 +25,9 @@ DoNotTrack = Literal["respect", "ignore"]
 SITES: Final = "site"
 TOKENS: Final = "token"
 FIRST_PARTY_SECRET: Final = "first-party visitors"
+RESERVED: Final = frozenset(
+    ("api", "dagster", "healthz", "metrics", "operator", "problems", "readyz", "recount.js", "static", "v1")
+)  # a site's pages are at /<id>
 SPREAD_MAX: Final = 1024
 ID_MAX: Final = 64
 
@@ -102,6 +105,10 @@ class Site:
 
 def validate(site: Site) -> None:
     """Raises InvalidInput naming the field at fault."""
+    if site.id in RESERVED:
+        raise InvalidInput(
+            f"{site.id!r} is an address of its own on the dashboard: choose another", field="id"
+        )
     if not site.id or not all(c.isalnum() or c in "-_." for c in site.id) or len(site.id) > ID_MAX:
         raise InvalidInput(
             f"a site id has 1 to {ID_MAX} letters, digits, dots, dashes or underscores", field="id"
