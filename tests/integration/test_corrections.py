@@ -74,10 +74,12 @@ def test_a_late_event_is_published_compared_and_told(stack: TestStack) -> None:
     assert one.live == one.published == Side(5, 5, 5, 0, 5, 0)
 
     api, page = stack.urls["dashboard"] + "/api/v1", stack.urls["dashboard"] + f"/{SITE}"
-    assert httpx.get(f"{api}/corrections/{SITE}").json() == {"corrections": []}
+    # Where another test had published the hour before, the first events of the site were late, too.
+    before = httpx.get(f"{api}/corrections/{SITE}").json()["corrections"]
     send(stack, hour, range(6, 8))
     publish(stack, hour)
-    (told,) = httpx.get(f"{api}/corrections/{SITE}").json()["corrections"]
+    told, *older = httpx.get(f"{api}/corrections/{SITE}").json()["corrections"]
+    assert older == before
     assert (told["kind"], told["late_events"]) == ("late", 2)
     for name in ("visitors", "visits", "pageviews"):
         assert told["changes"][name] == {"from": 5, "to": 7}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import time
 import zlib
 from collections.abc import Mapping
 from html import unescape
@@ -45,6 +46,7 @@ class Newsroom:
             roots=tables.manifests,
             sites=sites,
             slots=front.settings.site_slots,
+            clock_ms=time.time_ns() // 1_000_000,  # months that others are still writing are not over
         )
         self.publish({HOUR: made(HOUR), LATER: made(LATER)})
         # An empty day may be kept as well, once the hours after it are published.

@@ -133,7 +133,9 @@ def test_the_rows_of_a_filtered_combination_add_up(press: Press, scanner: Scanne
     of_germany = (Filter("country", "equals", ("DE",)),)
     both = Query(WHOLE, ("pageviews", "visits"), ("browser", "source"), filters=of_germany)
     parts = from_archive(scanner, site, both)
-    assert {(row["browser"], row["source"]) for row in parts} >= {("Firefox", "Google"), ("Safari", "Google")}
+    seen = {(row["browser"], row["source"]) for row in parts}
+    assert ("Firefox", "Google") in seen
+    assert (("Safari", "Google") in seen) == (site != "ruled"), "there it is a bot by a rule of the site"
     [of_country] = [
         row
         for row in from_rollups(press, site, Query(WHOLE, both.metrics, ("country",)))
