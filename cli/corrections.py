@@ -10,6 +10,7 @@ from itertools import count
 from typing import Final
 
 import click
+import orjson
 from rich.console import Console
 
 from cli.computing import compute
@@ -188,17 +189,35 @@ def in_words(hours: Sequence[str]) -> str:
 
 @click.command()
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000), help="How many.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @pass_context
-def history(context: CliContext, /, limit: int) -> None:
+def history(context: CliContext, /, limit: int, as_json: bool) -> None:
     """What was published, newest first: id, when, what moved, why, and the Dagster run."""
     dagster = DagsterClient(context.dagster_url())
-    for publication in past(open_stores(context).manifests, limit):
+    publications = past(open_stores(context).manifests, limit)
+    if as_json:
+        found = [_as_json(publication, dagster) for publication in publications]
+        click.echo(orjson.dumps({"publications": found}).decode())
+        return
+    for publication in publications:
         moment = datetime.fromtimestamp(publication.at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         click.echo(f"{publication.id}  {moment}  {moved_in_words(publication)}")
         cause = publication.cause.replace("/", " of " if publication.cause.startswith(UNDO) else " ")
         click.echo(f"  {publication.reason or 'no reason given'}" + (f" ({cause})" if cause else ""))
         if publication.run_id:
             click.echo(f"  {dagster.run_url(publication.run_id)}")
+
+
+def _as_json(publication: Publication, dagster: DagsterClient) -> dict[str, object]:
+    """`moved`: the periods that changed, each with its sites."""
+    return {
+        "id": publication.id,
+        "published": datetime.fromtimestamp(publication.at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "reason": publication.reason,
+        "cause": publication.cause,
+        "run": dagster.run_url(publication.run_id) if publication.run_id else None,
+        "moved": {key: publication.sites.get(key, []) for key in sorted(publication.moved)},
+    }
 
 
 @click.command()

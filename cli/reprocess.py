@@ -6,6 +6,7 @@ import time
 from datetime import UTC, datetime
 
 import click
+import msgspec
 
 from cli.computing import REPROCESSING_TAG, compute, hours_to_compute
 from cli.context import CliContext, pass_context
@@ -57,10 +58,14 @@ def reprocess(
 
 
 @reprocess.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @pass_context
-def list_(context: CliContext, /) -> None:
+def list_(context: CliContext, /, as_json: bool) -> None:
     """Every reprocessing, newest first."""
     requests = Reprocessings(context.tables().catalog).all()
+    if as_json:
+        click.echo(msgspec.json.encode({"reprocessings": requests}).decode())
+        return
     for request in requests:
         hours = request.first if request.first == request.last else f"{request.first} to {request.last}"
         sites = ", ".join(request.sites) or "all sites"

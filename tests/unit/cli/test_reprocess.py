@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -155,6 +156,8 @@ def test_a_reprocessing_is_listed_shown_stopped_and_given_up(desk: Desk, dagster
     asked(desk)
     (request,) = desk.reprocessings.all()
     assert request.id in call(desk, reprocess.reprocess, "list").output
+    listed = json.loads(call(desk, reprocess.reprocess, "list", "--json").output)["reprocessings"]
+    assert [one["id"] for one in listed] == [request.id]
     shown = call(desk, reprocess.reprocess, "show", request.id[:12]).output
     assert "no candidate yet" in shown
     assert "Stopped 1 runs" in call(desk, reprocess.reprocess, "cancel", request.id).output
@@ -175,3 +178,6 @@ def test_the_history_names_what_moved_and_why(desk: Desk, dagster: FakeDagster) 
     assert lines[0].startswith(root.id)
     assert lines[0].endswith("1 hour, 1 day and 1 month of 2 sites changed")
     assert lines[1].strip() == "late events"
+    (told,) = json.loads(call(desk, corrections.history, "--limit", "1", "--json").output)["publications"]
+    assert (told["id"], told["reason"]) == (root.id, "late events")
+    assert told["moved"][f"hour/{HOURS[0]}"] == ["berlin", "utc"]
