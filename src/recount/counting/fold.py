@@ -19,7 +19,16 @@ import polars as pl
 
 from recount.counting import steps
 from recount.counting.batch import batch_of
-from recount.counting.rollup import REVENUE_SCHEMA, ROLLUP_SCHEMA, Rollup, empty, merge, rebucket, truncate
+from recount.counting.rollup import (
+    KEYS,
+    REVENUE_SCHEMA,
+    ROLLUP_SCHEMA,
+    Rollup,
+    empty,
+    merge,
+    rebucket,
+    truncate,
+)
 from recount.counting.tally import Tally
 from recount.counting.visits import ENTRY_SCHEMA
 from recount.interpret import Interpreter
@@ -74,4 +83,8 @@ def fold(
     steps.pages_seen(batch, tally)
     steps.custom_events(batch, tally)
     steps.goals_reached(batch, tally)
-    return tally.rollup()
+    counted = tally.rollup()
+    if batch.hidden is None:
+        return counted
+    # What pages leave out was counted beside the verdicts on visits: its rows go among theirs.
+    return Rollup(counted.rows.sort(KEYS), counted.revenue)
