@@ -16,6 +16,7 @@ from orchestration.steps.archive_hour import Archiver
 from orchestration.steps.hours import made_by
 from orchestration.steps.publish_range import publish_range
 from orchestration.steps.rollup_range import rollup_range
+from recount.erasing.tombstone import Tombstone
 from recount.kafka import EVENTS
 from recount.periods import HOUR_MS, hour_start_ms
 from recount.settings import Settings
@@ -52,6 +53,9 @@ class _Raw:
             if item is None:
                 return
             yield item
+
+    def buried(self) -> list[Tombstone]:
+        return []
 
     def quarantined(self, hour: str | None) -> pl.DataFrame:
         return pl.DataFrame(schema=DEAD_SCHEMA)
