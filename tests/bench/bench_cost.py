@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -22,14 +21,12 @@ from orchestration.steps.publish_range import publish_range
 from orchestration.steps.rollup_range import rollup_range
 from recount.kafka import EVENTS
 from recount.periods import HOUR_MS, hour_of, hour_start_ms
-from recount.settings import Settings
 from recount.store.raw_items import raw_items
 from recount.store.table import Item, MemoryTable, Value
-from recount.store.tables import memory_tables
 from tests.bench import generate, one_core
+from tests.bench.bench_hour import place_in
 from tests.bench.rows import Row, show
 from tests.bench.values import PARTITIONS
-from tests.memory_log import MemoryLog
 
 SITES: Final = 10
 DAY_EVENTS: Final = 10_000 * SITES
@@ -145,27 +142,6 @@ def sample() -> Measured:
     archived = sum(info.data_bytes for info in infos) / sum(info.events for info in infos)
     raw = one_core.run("tests.bench.bench_store_batches")[f"bytes_{PARTITIONS}"]
     return Measured(rollups.units + manifests.units, rollups.bytes + manifests.bytes, archived, raw)
-
-
-def place_in(folder: Path, sites: int) -> Workplace:
-    """A workplace with its tables in memory and its archive in a folder."""
-    place = Workplace(
-        settings=Settings(state=folder),
-        tables=memory_tables(),
-        log=MemoryLog(),
-        spools=_NoSpools(),  # type: ignore[arg-type] # never asked: the cut is given
-        quarantine=lambda _: None,
-        now_ms=lambda: time.time_ns() // 1_000_000,
-        sleep=time.sleep,
-    )
-    for site in generate.sites(sites).values():
-        place.catalog.add(site)
-    return place
-
-
-class _NoSpools:
-    def reports(self) -> list[object]:
-        return []
 
 
 def _publish(place: Workplace, hours: list[str]) -> None:

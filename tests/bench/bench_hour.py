@@ -73,7 +73,7 @@ def measure(*, large: bool) -> list[Row]:
 def _hour(count: int) -> Row:
     raw = _Raw(count)
     with tempfile.TemporaryDirectory() as folder:
-        place = _place(Path(folder))
+        place = place_in(Path(folder))
         seconds = {
             "archive": _timed(lambda: _archive(place, raw)) - raw.seconds,
             "rollup": _timed(lambda: _rollup(place)),
@@ -99,7 +99,8 @@ def _hour(count: int) -> Row:
     )
 
 
-def _place(folder: Path) -> Workplace:
+def place_in(folder: Path, sites: int = generate.SITES) -> Workplace:
+    """A workplace with so many sites, its tables in memory and its archive in a folder."""
     place = Workplace(
         settings=Settings(state=folder, event_slots=2),
         tables=memory_tables(),
@@ -109,7 +110,7 @@ def _place(folder: Path) -> Workplace:
         now_ms=lambda: time.time_ns() // 1_000_000,
         sleep=time.sleep,
     )
-    for site in generate.sites().values():
+    for site in generate.sites(sites).values():
         place.catalog.add(site)
     return place
 

@@ -114,7 +114,7 @@ class Parents:
     def _is_made(self, month: str) -> bool:
         key = period_key("month", month)
         entry = self._draft.entries([key]).get(key)
-        return entry is not None and bool(entry.generations())
+        return entry is not None and entry.has_data
 
     def _has_ended(self, month: str) -> bool:
         return month <= ended_month(self._why.now_ms)

@@ -47,7 +47,7 @@ def _days(
     shown = {key: entry.generation(slot) for key, entry in periods.items() if not key.startswith("hour/")}
     wanted = {key: (site.id, key, generation) for key, generation in shown.items() if generation is not None}
     whole = period_key("month", month)
-    is_made = whole in periods and bool(periods[whole].generations())
+    is_made = whole in periods and periods[whole].has_data
     if is_made and (whole not in wanted or segments.places([wanted[whole]]) == [None]):
         return
     days = sorted((key for key in wanted if key.startswith("day/")), reverse=last)

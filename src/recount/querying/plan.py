@@ -98,7 +98,7 @@ def _whole(month: str, asked: Collection[str], composed: Collection[str]) -> boo
 def _is_made(month: str, shown: Shown) -> bool:
     """A month that still runs, or ran when its numbers were last published, is known by its days."""
     entry = shown.entries.get(period_key("month", month))
-    return entry is not None and bool(entry.generations())
+    return entry is not None and entry.has_data
 
 
 def _compose(

@@ -68,6 +68,11 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
             return None
         return self.overrides.get(slot, self.default)
 
+    @property
+    def has_data(self) -> bool:
+        """Whether any slot has; a month that still runs, or was taken back, is without."""
+        return int(self.slots, 16) != 0
+
     def generations(self) -> dict[int, str]:
         """Every slot with data and its generation."""
         mask = int(self.slots, 16)
