@@ -54,6 +54,20 @@ def measured(added: pl.DataFrame, metrics: Sequence[str], dimension: str | None)
     return added.with_columns(named)
 
 
+def saying(metrics: Sequence[str], dimension: str | None) -> pl.Expr:
+    """Whether a row of `measured` says anything in what is asked for: where a visit only ends in the range,
+    its country has a bounce rate and no visitors."""
+    of_events = dimension is not None and is_event_scoped(dimension)
+    return pl.any_horizontal([_says(name, of_events) for name in metrics])
+
+
+def _says(metric: str, of_events: bool) -> pl.Expr:
+    if metric == "revenue" or (of_events and metric in OF_VISITS):
+        return pl.col("accepted") > 0
+    column = pl.col(METRIC + metric)
+    return column > 0 if metric in (*COUNTS, "conversion_rate") else column.is_not_null()
+
+
 def fitting(filters: Sequence[Filter]) -> pl.Expr:
     """Whether a row's `value` passes every filter."""
     return pl.all_horizontal([pl.lit(True), *map(_fits, filters)])

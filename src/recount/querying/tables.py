@@ -12,7 +12,7 @@ from recount.counting.rollup import TOTAL
 from recount.querying.compared import compared
 from recount.querying.confidence import Confidence, confidence, notes
 from recount.querying.data import Data
-from recount.querying.measures import ALL_VISITORS, METRIC, Row, fitting, measured, ranked
+from recount.querying.measures import ALL_VISITORS, METRIC, Row, fitting, measured, ranked, saying
 from recount.querying.query import Order, Query
 from recount.querying.rows import REVENUE, amounts_by, empty_row, rows_of
 from recount.querying.series import series
@@ -97,7 +97,7 @@ def _series(
 
 def _listing(site: Site, query: Query, data: Data, before: Data | None) -> tuple[list[Row], int]:
     assert query.dimension is not None
-    kept = _kept(query, data)
+    kept = _kept(query, data).filter(saying(query.metrics, query.dimension))
     order = query.order or (Order(query.metrics[0]),)
     if any(one.by == REVENUE for one in order):
         kept = kept.join(_micros(site, query, data), on="value", how="left")

@@ -13,7 +13,7 @@ from recount.counting.rollup import SUMS
 from recount.errors import InvalidInput
 from recount.querying import buckets
 from recount.querying.confidence import STANDARD_ERROR, Confidence
-from recount.querying.measures import ALL_VISITORS, METRIC, Row, amounts, measured
+from recount.querying.measures import ALL_VISITORS, METRIC, Row, amounts, measured, saying
 from recount.querying.query import GOAL, OF_GOALS, OF_VISITS, Order, Query, Span
 from recount.querying.rows import ORIGIN, REVENUE, empty_row
 from recount.scanning.asked import AT, Asked
@@ -76,9 +76,11 @@ def table_of(site: Site, query: Query, numbers: Numbers) -> pl.DataFrame:
     added = _added(site, asked, numbers.scanned)
     if numbers.everyone is not None:
         added = _with_everyone(site, asked, added, numbers.everyone)
-    found = measured(added, asked.metrics, min(asked.of_events, default=None))
+    scope = min(asked.of_events, default=None)
+    found = measured(added, asked.metrics, scope)
     if not asked.dimensions:
         return found.sort(AT) if asked.interval else found
+    found = found.filter(saying(asked.metrics, scope))
     order = query.order or (Order(asked.metrics[0]),)
     if any(one.by == REVENUE for one in order):
         earned = _with_values(asked, numbers.scanned.rollup.revenue)

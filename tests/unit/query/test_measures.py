@@ -3,7 +3,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from recount.querying.measures import ALL_VISITORS, SUMMED, decimal, fitting, measured, ranked
+from recount.querying.measures import ALL_VISITORS, SUMMED, decimal, fitting, measured, ranked, saying
 from recount.querying.query import METRICS, Filter, Order, is_event_scoped
 
 
@@ -28,6 +28,25 @@ def test_shares_and_means() -> None:
 )
 def test_nothing_to_divide_by_gives_no_number(metric: str) -> None:
     assert one(metric, bounces=1, duration_ms=5, pageviews=5, engaged_ms=5, scroll_sum=5) is None
+
+
+def said(*metrics: str, dimension: str = "country", **given: int) -> bool:
+    table = measured(added(**given), metrics, dimension)
+    return bool(table.select(saying(metrics, dimension)).item())
+
+
+def test_a_value_of_which_nothing_asked_for_happened_says_nothing() -> None:
+    assert not said("visitors", "pageviews", "visits", "events", ended_visits=2, bounces=1)
+    assert not said("visitors", "conversion_rate", ended_visits=2, all_visitors=7)
+    assert not said("revenue", ended_visits=2)
+
+
+def test_a_value_says_whatever_was_asked_for() -> None:
+    assert said("visitors", "pageviews", pageviews=1)
+    assert said("bounce_rate", ended_visits=2)
+    assert said("visitors", "visit_duration", ended_visits=1)
+    assert said("revenue", accepted=1)
+    assert said("visits", dimension="page", accepted=1)
 
 
 def test_events_of_a_page_have_no_visits() -> None:
