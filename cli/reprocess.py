@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 
 import click
 import msgspec
@@ -15,9 +14,10 @@ from cli.dagster_client import DagsterClient
 from cli.hours import hour_named
 from cli.publishing import operator
 from recount.errors import InvalidInput, RecountError
-from recount.periods import HOUR_MS, hour_of
+from recount.ids import short_id
+from recount.periods import HOUR_MS, hour_of, moment_in_words
 from recount.store.catalog import Catalog
-from recount.store.reprocessings import Reprocessing, Reprocessings, Source, new_reprocessing_id
+from recount.store.reprocessings import Reprocessing, Reprocessings, Source
 
 
 @click.group(invoke_without_command=True)
@@ -70,7 +70,7 @@ def list_(context: CliContext, /, as_json: bool) -> None:
         hours = request.first if request.first == request.last else f"{request.first} to {request.last}"
         sites = ", ".join(request.sites) or "all sites"
         click.echo(f"{request.id}  {request.state:<9}  {hours}, {sites}, from {request.source}")
-        click.echo(f"  {request.reason} ({request.requested_by}, {_moment(request.requested_ms)})")
+        click.echo(f"  {request.reason} ({request.requested_by}, {moment_in_words(request.requested_ms)})")
     if not requests:
         click.echo("Nothing was ever reprocessed.")
 
@@ -88,7 +88,7 @@ def show(context: CliContext, /, reprocessing_id: str) -> None:
         "reprocessing": request.id,
         "state": request.state + (f" as {request.publication}" if request.publication else ""),
         "reason": request.reason,
-        "asked": f"{_moment(request.requested_ms)} by {request.requested_by}",
+        "asked": f"{moment_in_words(request.requested_ms)} by {request.requested_by}",
         "hours": f"{request.first} to {request.last} ({len(request.hours)})",
         "sites": ", ".join(request.sites) or "all",
         "from": request.source + (f" of {request.undoes}" if request.undoes else ""),
@@ -162,7 +162,7 @@ def _request(
     if unknown:
         raise InvalidInput(f"there is no site {unknown[0]!r}; see `recount sites list`", field="sites")
     return Reprocessing(
-        id=new_reprocessing_id(now_ms),
+        id=short_id(now_ms),
         spans=[span],
         source=source,
         reason=reason,
@@ -175,7 +175,3 @@ def _request(
 def _tell_next(request: Reprocessing) -> None:
     click.echo(f"Done, nothing is published yet. Look: recount reprocess show {request.id}")
     click.echo(f"Publish: recount publish {request.id}")
-
-
-def _moment(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")

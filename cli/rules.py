@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from datetime import UTC, datetime
 from typing import Final, Literal, TextIO, cast
 
 import click
@@ -15,6 +14,7 @@ from cli.context import CliContext, pass_context
 from cli.publishing import operator
 from cli.rules_draft import activate, discard, preview, revert
 from recount.errors import InvalidInput
+from recount.periods import moment_in_words
 from recount.rule_checks import checked
 from recount.rules import (
     EXCLUSION_KINDS,
@@ -341,6 +341,6 @@ def _state(book: Rulebook, site: Site, version: Version) -> str:
 
 
 def _made(version: Version) -> str:
-    moment = datetime.fromtimestamp(version.made_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    moment = moment_in_words(version.made_ms)
     by = f" by {version.by}" if version.by else ""
     return f", {moment}{by}" + (f": {version.why}" if version.why else "")

@@ -17,11 +17,12 @@ from cli.hours import hour_named
 from cli.publishing import operator
 from recount.counting.matched import COLUMNS, matched
 from recount.errors import InvalidInput
+from recount.ids import short_id
 from recount.interpret import Interpreter
 from recount.periods import HOUR_MS, hour_of
 from recount.rules import difference
 from recount.store.catalog import Site
-from recount.store.reprocessings import Reprocessing, new_reprocessing_id
+from recount.store.reprocessings import Reprocessing
 from recount.store.rule_versions import Version
 
 DAYS_BACK: Final = 30
@@ -141,7 +142,7 @@ def _request(draft: Version, first: str | None, last: str | None, reason: str | 
     if start > end:
         raise InvalidInput(f"no hour between {first} and {last} is over", field="hours")
     return Reprocessing(
-        id=new_reprocessing_id(now_ms),
+        id=short_id(now_ms),
         spans=[(start, end)],
         source="archive",
         reason=reason or draft.why or f"rules {draft.version} of {draft.site}",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 
 import click
 import msgspec
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from cli.context import CliContext, pass_context
+from recount.periods import moment_in_words
 from recount.store.tokens import SCOPES, ApiToken, Tokens, expiry
 
 
@@ -53,7 +53,7 @@ def add(
     if as_json:
         click.echo(orjson.dumps({"token": secret, **msgspec.to_builtins(made)}).decode())
         return
-    until = "until it is revoked" if made.expires_ms is None else f"until {_moment(made.expires_ms)}"
+    until = "until it is revoked" if made.expires_ms is None else f"until {moment_in_words(made.expires_ms)}"
     click.echo(
         f"Token {made.id} ({made.name}): {', '.join(made.scopes)} of {', '.join(made.sites)}, {until}."
     )
@@ -79,8 +79,8 @@ def list_tokens(context: CliContext, /, as_json: bool) -> None:
             ", ".join(token.sites),
             ", ".join(token.scopes),
             token.state(now_ms),
-            "never" if token.expires_ms is None else _moment(token.expires_ms),
-            "never" if used is None else _moment(used),
+            "never" if token.expires_ms is None else moment_in_words(token.expires_ms),
+            "never" if used is None else moment_in_words(used),
         )
     Console().print(table)
 
@@ -96,10 +96,6 @@ def revoke(context: CliContext, /, token_id: str) -> None:
 
 def _described(token: ApiToken, used: int | None, now_ms: int) -> dict[str, object]:
     return {**msgspec.to_builtins(token), "state": token.state(now_ms), "used_ms": used}
-
-
-def _moment(ms: int) -> str:
-    return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _now_ms() -> int:

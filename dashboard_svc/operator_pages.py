@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -13,6 +12,7 @@ import polars as pl
 from dashboard_svc.desk import Desk
 from recount.corrections import Correction, label, number, sentence
 from recount.errors import InvalidInput
+from recount.periods import moment_in_words
 from recount.publishing.comparison import METRICS, Comparison
 from recount.publishing.review import digest
 from recount.publishing.summary import (
@@ -92,7 +92,6 @@ class Page:
 
 
 def line(request: Reprocessing, done: Mapping[str, HourDone]) -> Line:
-    asked = datetime.fromtimestamp(request.requested_ms / 1000, UTC)
     return Line(
         id=request.id,
         state=request.state,
@@ -101,7 +100,7 @@ def line(request: Reprocessing, done: Mapping[str, HourDone]) -> Line:
         sites=", ".join(request.sites) or "all sites",
         source=request.source,
         reason=request.reason,
-        asked=f"{asked:%Y-%m-%d %H:%M} UTC by {request.requested_by}",
+        asked=f"{moment_in_words(request.requested_ms)} by {request.requested_by}",
         publication=request.publication,
     )
 
@@ -215,9 +214,8 @@ def _approval(request: Reprocessing, done: Mapping[str, HourDone]) -> str:
     given = request.approval
     if given is None:
         return ""
-    at = datetime.fromtimestamp(given.at_ms / 1000, UTC)
     holds = "" if given.of == digest(done) else " It was given for other candidates and no longer counts."
-    return f"{given.by} on {at:%Y-%m-%d %H:%M} UTC: {given.why}.{holds}"
+    return f"{given.by} on {moment_in_words(given.at_ms)}: {given.why}.{holds}"
 
 
 def _corrections(desk: Desk, request: Reprocessing) -> list[str]:

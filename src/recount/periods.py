@@ -111,6 +111,11 @@ def days_in_words(first: str, last: str) -> str:
     return f"{begin} – {end.day} {end:%b %Y}"
 
 
+def moment_in_words(ts_ms: int) -> str:
+    """`2026-11-22 13:05 UTC`."""
+    return f"{datetime.fromtimestamp(ts_ms / 1000, UTC):%Y-%m-%d %H:%M} UTC"
+
+
 def _apart(hour: str, later: str) -> int:
     return (hour_start_ms(later) - hour_start_ms(hour)) // HOUR_MS
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from recount.errors import Conflict, InvalidInput
-from recount.store.reprocessings import HourDone, Reprocessing, Reprocessings, new_reprocessing_id
+from recount.store.reprocessings import HourDone, Reprocessing, Reprocessings
 from tests.contract import tables
 
 
@@ -96,8 +96,3 @@ def test_hours_are_recorded_one_by_one_and_replaced(store: Reprocessings) -> Non
         "2026-11-22T04": "newer",
     }
     assert store.hours("three") == {}
-
-
-def test_ids_are_in_the_order_of_time() -> None:
-    assert new_reprocessing_id(0).startswith("19700101-0000-")
-    assert new_reprocessing_id(60_000) > new_reprocessing_id(0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from recount.ids import new_id
+from recount.ids import new_id, short_id
 
 
 def test_an_id_is_a_uuid_of_version_7_of_its_moment() -> None:
@@ -20,3 +20,8 @@ def test_later_ids_sort_after_earlier_ones() -> None:
     assert ids == sorted(ids)
     assert {len(each) for each in ids} == {36}
     assert new_id() > ids[-2]
+
+
+def test_short_ids_are_in_the_order_of_time() -> None:
+    assert short_id(0).startswith("19700101-0000-")
+    assert short_id(60_000) > short_id(0)

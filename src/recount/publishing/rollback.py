@@ -15,7 +15,7 @@ import msgspec
 
 from recount.counting.rollup import empty
 from recount.errors import InvalidInput
-from recount.ids import new_id
+from recount.ids import new_id, short_id
 from recount.keys import site_slot
 from recount.periods import hour_ranges
 from recount.publishing import history
@@ -26,7 +26,7 @@ from recount.store.candidates import Candidates
 from recount.store.erasures import CAUSE as ERASURE
 from recount.store.manifests import Entry, Manifests, Moved, Publication
 from recount.store.provenance import Kind, Provenance
-from recount.store.reprocessings import HourDone, Reprocessing, Reprocessings, new_reprocessing_id
+from recount.store.reprocessings import HourDone, Reprocessing, Reprocessings
 from recount.store.rulebook import Rulebook
 from recount.store.segments import SegmentStore
 
@@ -165,7 +165,7 @@ class Rollbacks:
             )
         periods = [_split(key)[1] for key, sites in back.items() if sites]
         request = Reprocessing(
-            id=new_reprocessing_id(now_ms),
+            id=short_id(now_ms),
             spans=hour_ranges(periods),
             source="rollback",
             reason=reason,

@@ -10,9 +10,10 @@ from typing import Final, Literal
 import msgspec
 
 from recount.erasing.tombstone import Tombstone, What
-from recount.errors import Conflict, InvalidInput
+from recount.errors import InvalidInput
 from recount.periods import HourRange, hours_in
 from recount.store.catalog import Site
+from recount.store.records import Records
 from recount.store.table import Table
 
 ERASURES: Final = "erasure"
@@ -83,13 +84,19 @@ class Erasures:
     """Reads and writes of orders."""
 
     def __init__(self, table: Table) -> None:
-        self._table = table
+        self._records = Records(
+            table,
+            Erasure,
+            attribute="erasure",
+            key_of=lambda erasure: (ERASURES, erasure.id),
+            conflict=lambda erasure: f"erasure {erasure.id} is worked on by another run",
+        )
 
     def add(self, erasure: Erasure) -> None:
         """Raises InvalidInput without a reason, Conflict where the id is taken."""
         if not erasure.reason.strip():
             raise InvalidInput("say why it is erased: --reason", field="reason")
-        self._table.put(_item(erasure), if_absent=True)
+        self._records.add(erasure)
 
     def get(self, erasure_id: str) -> Erasure:
         """By its id, or by the beginning of one. Raises InvalidInput where that fits none, or several."""
@@ -105,17 +112,12 @@ class Erasures:
 
     def all(self) -> list[Erasure]:
         """Every order, newest first."""
-        found = [_erasure(item["erasure"]) for item in self._table.query(ERASURES, consistent=True)]
+        found = self._records.query(ERASURES)
         return sorted(found, key=lambda erasure: (erasure.requested_ms, erasure.id), reverse=True)
 
     def change(self, erasure: Erasure, **fields: object) -> Erasure:
         """Write changed fields; raises Conflict where another run works on the same order."""
-        changed = msgspec.structs.replace(erasure, **fields, revision=erasure.revision + 1)
-        try:
-            self._table.put(_item(changed), if_equals={"revision": erasure.revision})
-        except Conflict:
-            raise Conflict(f"erasure {erasure.id} is worked on by another run") from None
-        return changed
+        return self._records.change(erasure, **fields)
 
 
 def tombstone_of(erasure: Erasure, **given: object) -> Tombstone:
@@ -123,12 +125,3 @@ def tombstone_of(erasure: Erasure, **given: object) -> Tombstone:
     fields = {name: getattr(erasure, name) for name in ("id", "what", "before_ms", "expires_ms")}
     hosts = sorted(erasure.site.own_hostnames)
     return Tombstone(site=erasure.site.id, hosts=hosts, **fields, **given)  # type: ignore[arg-type]
-
-
-def _item(erasure: Erasure) -> dict[str, object]:
-    text = msgspec.json.encode(erasure).decode()
-    return {"pk": ERASURES, "sk": erasure.id, "erasure": text, "revision": erasure.revision}
-
-
-def _erasure(text: str) -> Erasure:
-    return msgspec.json.decode(text, type=Erasure)

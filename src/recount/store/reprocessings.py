@@ -9,15 +9,14 @@ An hour's candidate lies in the object store, and nobody sees it before the repr
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 from typing import Final, Literal
 
 import msgspec
 
 from recount.errors import Conflict, InvalidInput
 from recount.periods import HourRange, hour_ranges, hours_in
+from recount.store.records import Records
 from recount.store.table import Table
 
 Source = Literal["archive", "raw", "rollback"]
@@ -100,15 +99,21 @@ class Reprocessings:
 
     def __init__(self, table: Table) -> None:
         self._table = table
+        self._records = Records(
+            table,
+            Reprocessing,
+            attribute="request",
+            key_of=lambda request: (REQUESTS, request.id),
+            conflict=lambda request: f"reprocessing {request.id} was changed meanwhile; look again",
+        )
 
     def add(self, request: Reprocessing) -> None:
         """Raises InvalidInput for a range that cannot be, Conflict where the id is taken."""
         _validate(request)
-        self._table.put(_item(request), if_absent=True)
+        self._records.add(request)
 
     def find(self, request_id: str) -> Reprocessing | None:
-        item = self._table.get((REQUESTS, request_id), consistent=True)
-        return None if item is None else _request(item["request"])
+        return self._records.find((REQUESTS, request_id))
 
     def get(self, request_id: str) -> Reprocessing:
         """Raises InvalidInput naming the command that lists them where there is none of that id."""
@@ -131,7 +136,7 @@ class Reprocessings:
 
     def all(self) -> list[Reprocessing]:
         """Every request, newest first."""
-        found = [_request(item["request"]) for item in self._table.query(REQUESTS)]
+        found = self._records.query(REQUESTS)
         return sorted(found, key=lambda request: (request.requested_ms, request.id), reverse=True)
 
     def join(self, asked: Reprocessing) -> Reprocessing:
@@ -151,9 +156,7 @@ class Reprocessings:
 
     def change(self, request: Reprocessing, **fields: object) -> Reprocessing:
         """Write changed fields; raises Conflict where another writer did since the request was read."""
-        changed = msgspec.structs.replace(request, **fields, revision=request.revision + 1)
-        self._table.put(_item(changed), if_equals={"revision": request.revision})
-        return changed
+        return self._records.change(request, **fields)
 
     def begin(self, request_id: str, run_id: str, root_id: str) -> str:
         """Record what was published when a run began; returns it, also if the run has begun before."""
@@ -179,12 +182,6 @@ class Reprocessings:
             yield msgspec.json.decode(item["done"], type=HourDone)
 
 
-def new_reprocessing_id(now_ms: int) -> str:
-    """Short enough to be typed, in the order of time: `20261125-1301-3fa9`."""
-    moment = datetime.fromtimestamp(now_ms / 1000, UTC)
-    return f"{moment:%Y%m%d-%H%M}-{secrets.token_hex(2)}"
-
-
 def _validate(request: Reprocessing) -> None:
     if not request.reason.strip():
         raise InvalidInput("say why the hours are computed again", field="reason")
@@ -195,12 +192,3 @@ def _validate(request: Reprocessing) -> None:
         raise InvalidInput(detail, field="hours") from None
     if not 1 <= hours <= HOURS_MAX:
         raise InvalidInput(f"a reprocessing has 1 to {HOURS_MAX} hours, not {hours}", field="hours")
-
-
-def _item(request: Reprocessing) -> dict[str, object]:
-    text = msgspec.json.encode(request).decode()
-    return {"pk": REQUESTS, "sk": request.id, "request": text, "revision": request.revision}
-
-
-def _request(text: str) -> Reprocessing:
-    return msgspec.json.decode(text, type=Reprocessing)

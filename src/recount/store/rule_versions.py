@@ -11,7 +11,8 @@ import msgspec
 
 from recount.errors import Conflict
 from recount.rules import Rules
-from recount.store.table import Item, Table
+from recount.store.records import Records
+from recount.store.table import Key, Table
 from recount.timeline import Since
 
 
@@ -42,29 +43,31 @@ class Versions:
 
     def __init__(self, table: Table) -> None:
         self._table = table
+        self._records = Records(
+            table,
+            Version,
+            attribute="version",
+            key_of=lambda version: _key(version.site, version.version),
+            conflict=lambda version: f"the rules of {version.site} were changed meanwhile; look again",
+        )
 
     def find(self, site: str, number: int) -> Version | None:
-        item = self._table.get((_pk(site), _sk(number)), consistent=True)
-        return None if item is None else _version(item)
+        return self._records.find(_key(site, number))
 
     def newest(self, site: str) -> Version | None:
-        found = self._table.query(_pk(site), descending=True, limit=1, consistent=True)
-        return next(map(_version, found), None)
+        return next(self._records.query(_pk(site), descending=True, limit=1), None)
 
     def all(self, site: str) -> list[Version]:
         """Oldest first."""
-        return [_version(item) for item in self._table.query(_pk(site), consistent=True)]
+        return list(self._records.query(_pk(site)))
 
     def forget(self, site: str) -> None:
         """Delete every version of a site's rules (its erasure)."""
-        self._table.delete_many([(_pk(site), _sk(version.version)) for version in self.all(site)])
+        self._table.delete_many([_key(site, version.version) for version in self.all(site)])
 
     def add(self, version: Version) -> None:
         """Raises Conflict where the number is taken."""
-        try:
-            self._table.put(_item(version), if_absent=True)
-        except Conflict:
-            raise Conflict(f"the rules of {version.site} were changed meanwhile; look again") from None
+        self._records.add(version)
 
     def keep(self, version: Version) -> None:
         """The same, and fine where there is one of that number."""
@@ -73,31 +76,12 @@ class Versions:
 
     def change(self, version: Version, **fields: object) -> Version:
         """Raises Conflict where another writer changed it since it was read."""
-        changed = msgspec.structs.replace(version, **fields, revision=version.revision + 1)
-        try:
-            self._table.put(_item(changed), if_equals={"revision": version.revision})
-        except Conflict:
-            raise Conflict(f"the rules of {version.site} were changed meanwhile; look again") from None
-        return changed
+        return self._records.change(version, **fields)
 
 
 def _pk(site: str) -> str:
     return f"rules#{site}"
 
 
-def _sk(version: int) -> str:
-    return f"{version:08d}"
-
-
-def _item(version: Version) -> Item:
-    text = msgspec.json.encode(version).decode()
-    return {
-        "pk": _pk(version.site),
-        "sk": _sk(version.version),
-        "version": text,
-        "revision": version.revision,
-    }
-
-
-def _version(item: Item) -> Version:
-    return msgspec.json.decode(item["version"], type=Version)
+def _key(site: str, version: int) -> Key:
+    return _pk(site), f"{version:08d}"
