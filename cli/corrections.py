@@ -158,8 +158,8 @@ def publish(context: CliContext, /, reprocessing_id: str, approve: str | None) -
     with Console(stderr=True).status("Comparing"):
         review.check(request)
     label = f"Publishing {request.id}"
-    config: dict[str, object] = {"reprocessing": request.id}
-    run_alone(context, PUBLISH_JOB, "show_candidates", config, label=label, reason=request.reason)
+    configs = {"show_candidates": {"reprocessing": request.id}}
+    run_alone(context, PUBLISH_JOB, configs, label=label, reason=request.reason)
     publication = stores.manifests.publication(stores.reprocessings.get(request.id).publication)
     click.echo(f"Published as {publication.id}: {moved_in_words(publication)}")
     for site, version in request.rules.items():
@@ -234,8 +234,8 @@ def rollback(context: CliContext, /, publication_id: str, reason: str | None) ->
     rollbacks = rollbacks_of(stores)
     undone = rollbacks.plan(publication_id).publication
     why = reason or f"rollback of {undone.id}"
-    config: dict[str, object] = {"publication": undone.id, "requested_by": operator()}
-    run = run_alone(context, ROLLBACK_JOB, "go_back", config, label=f"Undoing {undone.id}", reason=why)
+    configs = {"go_back": {"publication": undone.id, "requested_by": operator()}}
+    run = run_alone(context, ROLLBACK_JOB, configs, label=f"Undoing {undone.id}", reason=why)
     moved = next((p for p in past(stores.manifests) if p.run_id == run), None)
     if moved is not None:
         click.echo(f"Published as {moved.id}: {moved_in_words(moved)}")
@@ -282,7 +282,7 @@ def gc(context: CliContext, /, dry_run: bool) -> None:
     if dry_run or not (found.rollups or found.archives or found.manifests):
         click.echo(f"Nothing names {what}." if dry_run else "Nothing to delete.")
         return
-    run_alone(context, "gc", "collect_garbage", {}, label="Collecting", reason="recount gc")
+    run_alone(context, "gc", {"collect_garbage": {}}, label="Collecting", reason="recount gc")
     click.echo(f"Deleted {what}.")
 
 

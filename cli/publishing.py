@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from rich.console import Console
@@ -47,12 +47,12 @@ def publish_open(context: CliContext, *, reason: str, console: Console) -> None:
 
 
 def run_alone(
-    context: CliContext, job: str, op: str, config: dict[str, object], *, label: str, reason: str
+    context: CliContext, job: str, configs: Mapping[str, object], *, label: str, reason: str
 ) -> str:
-    """A job of one step, watched until it is over; returns the run's id, Incomplete where it fails."""
+    """A job, watched until it is over; `configs` by op. Returns the run's id, Incomplete where it fails."""
     dagster = DagsterClient(context.dagster_url())
     tags = {REASON_TAG: reason, USER_TAG: operator()}
-    run_id = dagster.launch(job, tags, {"ops": {op: {"config": config}}})
+    run_id = dagster.launch(job, tags, {"ops": {op: {"config": config} for op, config in configs.items()}})
     with Console(stderr=True).status(label):
         until_over(dagster, run_id, label)
     return run_id
