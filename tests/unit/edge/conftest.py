@@ -26,6 +26,7 @@ from recount.store.catalog import Catalog, Site
 from recount.store.salts import Salts
 from recount.store.tables import Tables, memory_tables
 from tests.unit.edge.fake_producer import FakeProducer
+from tests.unit.edge.spooling import SPOOL_MAX_BYTES
 
 UA = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/140.0 Safari/537.36"
 
@@ -76,6 +77,12 @@ class Room:
 
     def last(self) -> dict[str, Any]:
         return self.spooled()[-1]
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    """Closed by whoever wants its writer gone."""
+    return Spool(tmp_path, max_bytes=SPOOL_MAX_BYTES)
 
 
 @pytest.fixture
