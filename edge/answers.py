@@ -8,7 +8,7 @@ import orjson
 
 from edge.door import Answer
 from recount.errors import Refused, Unavailable
-from recount.reasons import Reason
+from recount.reasons import DROP_HEADER, Reason
 
 Headers = list[tuple[str, str]]
 
@@ -16,7 +16,6 @@ GIF: Final = bytes.fromhex(
     "47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b"
 )
 RETRY_AFTER_S: Final = 5
-DROP_HEADER: Final = "Recount-Drop"
 
 STATUS: Final[dict[Reason, str]] = {
     Reason.UNKNOWN_SITE: "404 Not Found",

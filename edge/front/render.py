@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from edge.front import LOOPBACK, OPERATOR
+from edge.front import LOOPBACK, OPERATOR, refusals
+from edge.front.refusals import RATE_WINDOW_S, RETRY_AFTER_S
 from recount.callers import REQUEST_HEADER
 from recount.errors import SetupError
 from recount.limits import BODY_BATCH_MAX_BYTES, BODY_IMPORT_MAX_BYTES
@@ -27,9 +28,7 @@ BODY_MAX_BYTES: Final = 256 * 1024  # of what is no event; the dashboard takes n
 WHOLE_BODY_MAX_BYTES: Final = 16_000  # which HAProxy holds until it is complete
 BODY_HEADER: Final = "Recount-Body"
 OPERATOR_HEADER: Final = "Recount-Operator"  # who has passed with the operators' password
-RATE_WINDOW_S: Final = 10
 TOKEN_FACTOR: Final = 10  # how much more often a server with a token may ask
-RETRY_AFTER_S: Final = 5
 TRAEFIKS_MAX: Final = 10
 CACHE_MAX_MEGABYTES: Final = 64
 CACHED_OBJECT_MAX_BYTES: Final = 2_000_000
@@ -87,7 +86,8 @@ def haproxy_config(settings: Settings) -> str:
         cache_max_megabytes=CACHE_MAX_MEGABYTES,
         cached_object_max_bytes=CACHED_OBJECT_MAX_BYTES,
         cached_max_s=CACHED_MAX_S,
-        refuse=_refuse,
+        refuse=refusals.rules,
+        collecting=refusals.COLLECTING,
     )
 
 
@@ -133,15 +133,6 @@ def networks(setting: str, text: str) -> list[str]:
     except ValueError:
         name = f"RECOUNT_{setting.upper()}"
         raise SetupError("settings", f"{name}={text!r}", "list networks such as 10.0.0.0/8") from None
-
-
-def _refuse(status: int, text: str, retry_after_s: int | None = None) -> str:
-    """A `http-request return` rule without its condition; readable by scripts of every origin."""
-    headers = {"Access-Control-Allow-Origin": "*"}
-    if retry_after_s is not None:
-        headers |= {"Retry-After": str(retry_after_s), "Access-Control-Expose-Headers": "Retry-After"}
-    added = " ".join(f'hdr {name} "{value}"' for name, value in headers.items())
-    return f'http-request return status {status} content-type text/plain string "{text}" {added}'
 
 
 def _fill(template: str, **values: Any) -> str:

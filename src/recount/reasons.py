@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
+
+DROP_HEADER: Final = "Recount-Drop"  # names the reason in an answer
 
 
 class Reason(StrEnum):

@@ -105,8 +105,10 @@ def status_of(answer: bytes) -> int:
 
 
 @contextmanager
-def another_haproxy(front: FrontDoor, folder: Path, **changes: Any) -> Iterator[Settings]:
-    """One more HAProxy before the same Traefiks, with changed settings; yields them once it serves."""
+def another_haproxy(
+    front: FrontDoor, folder: Path, *, health: int = 200, **changes: Any
+) -> Iterator[Settings]:
+    """One more HAProxy before the same Traefiks, with changed settings; yields them once it says `health`."""
     ports = free_settings(folder)
     settings = replace(
         front.settings,
@@ -123,7 +125,7 @@ def another_haproxy(front: FrontDoor, folder: Path, **changes: Any) -> Iterator[
             def serves() -> bool:
                 assert process.poll() is None, "it ended"
                 try:
-                    return client.get(settings.public_url + "/healthz").status_code == 200
+                    return client.get(settings.public_url + "/healthz").status_code == health
                 except httpx.TransportError:
                     return False
 

@@ -12,10 +12,12 @@ from typing import Any
 import httpx
 import pytest
 
-from edge.front.render import ADDRESS_MAX_BYTES, BODY_MAX_BYTES, HEADERS_MAX_BYTES, RATE_WINDOW_S
+from edge.front.refusals import RATE_WINDOW_S, RETRY_AFTER_S
+from edge.front.render import ADDRESS_MAX_BYTES, BODY_MAX_BYTES, HEADERS_MAX_BYTES
 from edge.ingest import READING_MAX
 from recount.callers import REQUEST_HEADER
 from recount.limits import BODY_BATCH_MAX_BYTES, BODY_IMPORT_MAX_BYTES
+from recount.reasons import Reason
 from tests.integration.front_door import (
     BROWSER,
     DEADLINE_S,
@@ -93,6 +95,32 @@ def test_haste_is_answered_with_429_whatever_the_client_claims(front: FrontDoor,
         hasty = [client.get("/recount.js", headers=token).status_code for _ in range(10 * per_window)]
         assert hasty[-1] == 429
         assert client.get("/healthz").status_code == 200
+        each_is_refused_in_its_form(client, 429, Reason.RATE_LIMITED, RATE_WINDOW_S)
+
+
+def test_while_no_traefik_lives_each_is_told_so(front: FrontDoor, tmp_path: Path) -> None:
+    nobody = "127.0.0.1:1"
+    with (
+        another_haproxy(front, tmp_path, health=503, consul_dns=nobody) as settings,
+        httpx.Client(base_url=settings.public_url, trust_env=False) as client,
+    ):
+        each_is_refused_in_its_form(client, 503, Reason.UNAVAILABLE, RETRY_AFTER_S)
+
+
+def each_is_refused_in_its_form(
+    client: httpx.Client, status: int, reason: Reason, retry_after_s: int
+) -> None:
+    """As an ingest refuses, as the API does, and as a reader of pages is told."""
+    event = client.post("/v1/events", json={})
+    assert event.headers["Recount-Drop"] == event.json()["rejected"][0]["reason"] == reason
+    question = client.get("/api/v1/query")
+    assert question.headers["Content-Type"] == "application/problem+json"
+    assert question.json()["type"] == f"/problems/{reason.replace('_', '-')}"
+    page = client.get("/")
+    assert page.headers["Content-Type"] == "text/plain"
+    for answer in (event, question, page):
+        assert answer.status_code == status
+        assert int(answer.headers["Retry-After"]) == retry_after_s
 
 
 def test_clients_are_told_apart(front: FrontDoor, tmp_path: Path) -> None:
@@ -160,7 +188,9 @@ def test_bodies_that_are_just_large_enough_to_pass(front: FrontDoor) -> None:
 def test_heads_that_are_too_large(front: FrontDoor, headers: dict[str, str], path: str, status: int) -> None:
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n{lines}\r\n"
-    assert status_of(front.raw(request.encode())) == status
+    answer = front.raw(request.encode())
+    assert status_of(answer) == status
+    assert (b"too_large" in answer) is (status == 414)  # only the pixel is an ingest's
 
 
 def test_a_request_id_is_the_fronts_to_give(front: FrontDoor) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from dashboard_svc import operators
+from dashboard_svc import operators, problem_types
 from deploy.local.haproxy import find_haproxy
+from edge import answers
+from edge.front import refusals
 from edge.front.render import (
     ADDRESS_MAX_BYTES,
     BUFFER_BYTES,
@@ -23,7 +26,8 @@ from edge.front.render import (
     traefik_config,
     traefik_routes,
 )
-from recount.errors import SetupError
+from recount.errors import Refused, SetupError
+from recount.reasons import Reason
 from recount.settings import Settings
 
 PASSWORD = "a password of an operator"
@@ -83,6 +87,29 @@ def test_only_a_balancer_of_ours_may_name_the_client() -> None:
 def test_a_limit_of_zero_is_none() -> None:
     assert "sc_http_req_rate(0) gt 2000 " in haproxy_config(replace(SETTINGS, rate_limit_per_s=200))
     assert "status 429" not in haproxy_config(replace(SETTINGS, rate_limit_per_s=0))
+
+
+def test_what_the_front_refuses_reads_like_the_service_behind_it() -> None:
+    for status, reason in ((413, Reason.TOO_LARGE), (429, Reason.RATE_LIMITED), (503, Reason.UNAVAILABLE)):
+        collecting, api, page = refusals.rules(status, "why", "").split("\n")
+        _, headers, body = answers.single_refusal(Refused(reason, "why"))
+        assert f"application/json string '{body.decode()}' " in collecting
+        added = {name for name, _ in headers} - {"Content-Type", "Retry-After"}
+        assert all(f"hdr {name} " in collecting for name in added)
+        problem = json.loads(api.split("'")[1])
+        expected = problem_types.body(problem["type"].removeprefix(problem_types.PREFIX), "why")
+        assert problem.keys() == expected.keys()
+        assert problem | {"remedy": ""} == expected | {"remedy": ""}
+        assert " text/plain string 'why' " in page
+        is_waited_for = status != 413
+        assert all(("hdr Retry-After" in rule) is is_waited_for for rule in (collecting, api, page))
+
+
+def test_what_the_catalogue_of_problems_has_not_is_blank() -> None:
+    (api,) = refusals.rules(431, "why", "", (refusals.API,)).split("\n")
+    assert json.loads(api.split("'")[1]) == {
+        **{"type": "about:blank", "title": "Request Header Fields Too Large", "status": 431, "detail": "why"}
+    }
 
 
 def test_the_largest_headers_and_address_fit_the_buffer() -> None:
