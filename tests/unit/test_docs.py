@@ -6,9 +6,10 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+import click
 import pytest
 
-from cli.main import COMMANDS
+from cli.main import recount
 from dashboard_svc.problem_types import TYPES
 from deploy.local.layout import ROOT
 from recount.querying.query import DIMENSIONS, METRICS
@@ -20,17 +21,47 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
-    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
-    assert [link for link in links if not (page.parent / link).exists()] == []
+    links = re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", page.read_text())
+    targets = [(page.parent / link if link else page, anchor) for link, anchor in links]
+    assert [target for target, _ in targets if not target.exists()] == []
+    assert [(target, anchor) for target, anchor in targets if anchor and anchor not in anchors(target)] == []
+
+
+def anchors(page: Path) -> set[str]:
+    """What a heading can be linked by: its words in lower case with hyphens, and no other signs."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_exist(page: Path) -> None:
     text = page.read_text()
-    named = set(re.findall(r"(?:^|[\s`(])\./recount ([a-z][a-z-]+)", text))
-    assert named <= set(COMMANDS)
+    unknown = [line for line in commands_in(text) if not is_known(line.split()[1:])]
+    assert unknown == []
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"`make ([a-z-]+)`", text)) <= targets
+
+
+def commands_in(text: str) -> list[str]:
+    """Lines of `recount ...`: in code in the text, and in blocks of code, there without a comment."""
+    quoted = re.findall(r"`((?:\./)?recount [a-z][^`]*)`", text)
+    typed = re.findall(r"^(?:    |\$ )?(\./recount [a-z].*)$", text, re.MULTILINE)
+    return [line.replace("\n", " ").split(" #")[0] for line in quoted + typed]
+
+
+def is_known(words: list[str]) -> bool:
+    """Whether the command line has these subcommands, with every option that is named."""
+    command: click.Command = recount
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        found = command.get_command(click.Context(command), words[0])
+        if found is None:
+            return command.invoke_without_command
+        taken = 1
+        if isinstance(found, click.Group):
+            taken += sum(isinstance(param, click.Argument) for param in found.params)
+        command, words = found, words[taken:]
+    known = {option for param in command.params for option in param.opts} | {"-h", "--help"}
+    return {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)} <= known
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
