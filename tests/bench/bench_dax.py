@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,10 +18,10 @@ import psutil
 from amazondax import AmazonDaxClient
 
 from tests.bench.rows import Row
+from tests.bench.stacks import own_stack
 from tests.dax import tables
 from tests.dax.running import CREDENTIALS, direct_client
 from tests.dax.wire import OPENING, get_item, text
-from tests.stack import TestStack
 
 ITEM_BYTES: Final = 2_000
 ITEMS: Final = 5_000
@@ -36,19 +34,14 @@ PER_CORE_MIN: Final = 5_000
 
 
 def measure(*, large: bool) -> list[Row]:
-    folder = Path(tempfile.mkdtemp(prefix="recount-bench-"))
-    stack = TestStack(folder)
-    try:
+    with own_stack() as stack:
         stack.need("dynamodb")
-        with _node(folder, stack.settings.dynamodb) as (process, address):
+        with _node(stack.folder, stack.settings.dynamodb) as (process, address):
             direct = direct_client(stack.settings.dynamodb)
             with AmazonDaxClient(endpoint_url=f"dax://{address}", **CREDENTIALS) as client:
                 table = tables.make(direct, "ss")
                 _fill(client, table)
                 return [*_clients(client, direct, table), _core(process, address, table)]
-    finally:
-        stack.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

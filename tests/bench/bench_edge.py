@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 import httpx
@@ -19,6 +16,7 @@ from tests.bench.bench_ingest import SINGLE
 from tests.bench.ingest_server import SITE
 from tests.bench.load import CONNECTIONS, SECONDS, Load, tool, wrk
 from tests.bench.rows import Row
+from tests.bench.stacks import own_stack
 from tests.publishing import Press
 from tests.rollups import hour_rollup
 from tests.stack import TestStack
@@ -37,28 +35,23 @@ def measure(*, large: bool) -> list[Row]:
     """One row a way to the ingest, and one for reads that the edge cache answers."""
     if tool("wrk") is None:
         return [Row(name="edge", ours=None, unit="", peer="wrk (not installed: apt-get install wrk)")]
-    folder = Path(tempfile.mkdtemp(prefix="recount-bench-"))
     # One client sends everything here, which is what the limit is there to stop.
-    stack = TestStack(folder, {"RECOUNT_RATE_LIMIT_PER_S": "0"})
-    try:
+    with own_stack({"RECOUNT_RATE_LIMIT_PER_S": "0"}) as stack:
         stack.need(*PARTS)
-        return [*_events(stack, folder), _reads(stack, folder)]
-    finally:
-        stack.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+        return [*_events(stack), _reads(stack)]
 
 
-def _events(stack: TestStack, folder: Path) -> list[Row]:
+def _events(stack: TestStack) -> list[Row]:
     settings = stack.settings
     Catalog(open_tables(settings).catalog).add(Site(id=SITE, domain="bench.example"))
     direct, front = f"http://{settings.host}:{settings.ingest_port}", settings.public_url
     _until(lambda: _accepted(direct) and _accepted(front), "the ingest knows the site")
-    alone = wrk(direct, SINGLE, folder)
+    alone = wrk(direct, SINGLE, stack.folder)
     rows = [_row("direct to one instance", alone, None)]
     for instances in (1, 2):
         stack.stack.scale("ingest", instances)
         _until(partial(_serves, settings, instances), f"{instances} are routed to")
-        load = wrk(front, SINGLE, folder)
+        load = wrk(front, SINGLE, stack.folder)
         rows.append(_row(f"through the front to {instances}", load, alone))
     return rows
 
@@ -74,13 +67,13 @@ def _row(name: str, load: Load, peer: Load | None) -> Row:
     )
 
 
-def _reads(stack: TestStack, folder: Path) -> Row:
+def _reads(stack: TestStack) -> Row:
     """A page of a published range, again and again: a dashboard is asked once in two seconds."""
     settings = stack.settings
     tables = open_tables(settings)
     sites = {SITE: Site(id=SITE, domain="bench.example")}
     press = Press(
-        folder / "press",
+        stack.folder / "press",
         rollups=tables.rollups,
         roots=tables.manifests,
         sites=sites,
@@ -95,7 +88,7 @@ def _reads(stack: TestStack, folder: Path) -> Row:
 
     _until(kept, "the page is published and kept")
     size = len(httpx.get(url, trust_env=False).content)
-    load = wrk(url, READ, folder)
+    load = wrk(url, READ, stack.folder)
     return Row(
         name="edge, cached dashboard reads",
         ours=load.per_second if not load.errors else 0.0,

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 from tests.bench.rows import Row
+from tests.bench.stacks import own_stack
 from tests.faults.edge_room import EdgeRoom
 from tests.faults.steady import SteadyLoad
-from tests.stack import TestStack
 
 PER_S: Final = 300
 INSTANCES: Final = 3
@@ -35,13 +32,8 @@ def measure(*, large: bool) -> list[Row]:
 
 
 def _in_stack(changes: dict[str, str], of: Callable[[EdgeRoom], Row]) -> Row:
-    folder = Path(tempfile.mkdtemp(prefix="recount-bench-"))
-    stack = TestStack(folder, CHANGES | changes)
-    try:
+    with own_stack(CHANGES | changes) as stack:
         return of(EdgeRoom.of(stack))
-    finally:
-        stack.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _routed_around(edge: EdgeRoom) -> Row:

@@ -6,33 +6,25 @@ sends single events of a quiet site and asks for them until they show.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import time
-from pathlib import Path
 from typing import Final
 
 from tests.bench.probes import add_sites, probe, row, sending
 from tests.bench.rows import Row
-from tests.stack import TestStack
+from tests.bench.stacks import own_stack
 
 RATE: Final = 10_000
 PROBES: Final = 60
 
 
 def measure(*, large: bool) -> list[Row]:
-    folder = Path(tempfile.mkdtemp(prefix="recount-bench-"))
-    stack = TestStack(folder)
-    try:
+    with own_stack() as stack:
         stack.need("kafka", "dynamodb", "ingest", "shipper", "live")
         add_sites(stack.settings)
         with sending(stack.urls["ingest"], RATE) as sent:
             before, started = sent.events, time.monotonic()
             waits = probe(stack.urls["ingest"], stack.urls["live"], PROBES)
             rate = (sent.events - before) / (time.monotonic() - started)
-    finally:
-        stack.stop()
-        shutil.rmtree(folder, ignore_errors=True)
     conditions = (
         f"latency: {len(waits)} probes at {rate:,.0f} events/s sent, sender and all parts on one machine"
     )

@@ -6,13 +6,10 @@ published, first alone, then while the month is archived and folded again.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from cli.dagster_client import DagsterClient
@@ -28,6 +25,7 @@ from recount.store.reprocessings import Reprocessing
 from tests import made
 from tests.bench.probes import UA, add_sites, probe, sending, share_of
 from tests.bench.rows import Row
+from tests.bench.stacks import own_stack
 from tests.stack import TestStack
 
 PARTS: Final = ("ingest", "shipper", "live", "store_batches", "dagster-daemon")
@@ -125,9 +123,7 @@ class Month:
 
 
 def measure(*, large: bool) -> list[Row]:
-    folder = Path(tempfile.mkdtemp(prefix="recount-bench-"))
-    stack = TestStack(folder)
-    try:
+    with own_stack() as stack:
         month = Month.published(stack)
         published_s = month.run(HOUR_JOB, month.hours)
         here_s = month.without_dagster()
@@ -136,9 +132,6 @@ def measure(*, large: bool) -> list[Row]:
             alone = month.fare()
             with month.archived_again():
                 beside = month.fare()
-    finally:
-        stack.stop()
-        shutil.rmtree(folder, ignore_errors=True)
     return [*_costs(published_s, here_s, there_s), *_fared(alone, beside)]
 
 

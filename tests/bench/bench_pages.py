@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Final
 
-from recount.metrics import Metrics
 from recount.periods import day_span_ms, days_between
 from recount.querying.answers import Answerer
 from recount.querying.query import METRICS, OF_GOALS, Query, Span
-from recount.store.dax import reads_of
 from recount.store.manifests import Manifests
 from recount.store.segments import SegmentStore
 from recount.store.table import Item, Key, Reads
-from recount.store.tables import Tables, ensure_tables, open_tables
+from recount.store.tables import Tables
 from tests.bench.large_site import SITE, SLOTS, VALUES, VISITORS, publish
 from tests.bench.rows import Row
-from tests.stack import TestStack
+from tests.bench.stacks import own_stack, tables_behind_dax
 
 LISTS: Final = tuple(VALUES)[:12]
 OF_TOTALS: Final = tuple(name for name in METRICS if name not in OF_GOALS)
@@ -52,23 +47,13 @@ class Counting:
 
 def measure(*, large: bool) -> list[Row]:
     """Everything but HTTP and HTML, on DynamoDB Local and DAX; `cold`: nothing kept in process."""
-    folder = Path(tempfile.mkdtemp(prefix="recount-bench-"))
-    stack = TestStack(folder)
-    try:
-        stack.need("dynamodb", "dax")
-        settings = replace(stack.settings, table_prefix="pages-")
-        ensure_tables(settings)
-        tables = open_tables(settings)
+    with own_stack() as stack, tables_behind_dax(stack, "pages-") as (tables, through):
         before = YEAR_BEFORE.last[:7]
         days = days_between(f"{before}-01", YEAR_BEFORE.last) + days_between(MONTH.before().first, MONTH.last)
         sizes = publish(tables, days, MONTHS)
         stored = f"{sizes['day']:,} bytes a stored day, {sizes['month']:,} a month"
         conditions = f"pages: {VISITORS:,} visitors a day, {stored}, DynamoDB Local"
-        with reads_of(settings, tables.rollups, Metrics()) as through:
-            return [row for name in RANGES for row in _rows(name, tables, through, conditions)]
-    finally:
-        stack.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+        return [row for name in RANGES for row in _rows(name, tables, through, conditions)]
 
 
 def page(span: Span, before: Span) -> list[Query]:

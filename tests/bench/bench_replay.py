@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import random
-import shutil
-import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import httpx
 
-from recount.metrics import Metrics
 from recount.periods import day_span_ms, days_between
 from recount.querying.answers import Answerer
 from recount.querying.query import Query, Span
 from recount.store.catalog import Site
-from recount.store.dax import reads_of
 from recount.store.manifests import Manifests
 from recount.store.segments import SegmentStore
 from recount.store.table import Reads
-from recount.store.tables import Tables, ensure_tables, open_tables
+from recount.store.tables import Tables
 from tests.bench.rows import Row
+from tests.bench.stacks import own_stack, tables_behind_dax
 from tests.publishing import Press
 from tests.rollups import hour_rollup
-from tests.stack import TestStack
 
 SITES: Final = {name: Site(id=name, domain=f"{name}.example") for name in (f"s{n}" for n in range(12))}
 SLOTS: Final = 4
@@ -49,21 +45,11 @@ class Day:
 
 def measure(*, large: bool) -> list[Row]:
     """Every hour is published, then pages are asked for by zipf's law."""
-    folder = Path(tempfile.mkdtemp(prefix="recount-bench-"))
-    stack = TestStack(folder)
-    try:
-        stack.need("dynamodb", "dax")
-        settings = replace(stack.settings, table_prefix="replay-")
-        ensure_tables(settings)
-        tables = open_tables(settings)
-        with reads_of(settings, tables.rollups, Metrics()) as through:
-            through.get_many([("warm", "up")])  # connects beside the first reads
-            day = _replay(folder, tables, through)
+    with own_stack() as stack, tables_behind_dax(stack, "replay-") as (tables, through):
+        through.get_many([("warm", "up")])  # connects beside the first reads
+        day = _replay(stack.folder, tables, through)
         node = _counts(f"{stack.urls['dax']}/metrics")
         return [_row(day, node)]
-    finally:
-        stack.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _replay(folder: Path, tables: Tables, through: Reads) -> Day:
