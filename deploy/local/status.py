@@ -87,21 +87,19 @@ def snippet(settings: Settings, site: str) -> str:
 def consumer_lag(settings: Settings) -> dict[str, int]:
     """Records between a group's commits and the end of its topics, by group; empty where Kafka is away."""
     from confluent_kafka import KafkaException
-    from confluent_kafka.admin import AdminClient
 
     from recount import kafka
 
-    admin = AdminClient({"bootstrap.servers": settings.kafka, "log_level": 0})
     try:
-        groups = admin.list_consumer_groups(request_timeout=KAFKA_TIMEOUT_S).result(KAFKA_TIMEOUT_S).valid
+        groups = kafka.group_names(settings, KAFKA_TIMEOUT_S)
         ends = kafka.offset_ranges(settings, kafka.source_partitions(settings))
-        lags = {group.group_id: _lag_of(settings, group.group_id, ends) for group in groups}
+        lags = {group: _lag_of(settings, group, ends) for group in groups}
     except (KafkaException, RecountError):
         return {}
-    return {name: lag for name, lag in sorted(lags.items()) if lag is not None}
+    return {name: lag for name, lag in lags.items() if lag is not None}
 
 
-def _lag_of(settings: Settings, group: str, ends: Mapping[tuple[str, int], tuple[int, int]]) -> int | None:
+def _lag_of(settings: Settings, group: str, ends: dict[tuple[str, int], tuple[int, int]]) -> int | None:
     from recount import kafka
 
     client = kafka.consumer(settings, group)

@@ -27,6 +27,7 @@ REFUSED_FOR_EVER: Final = frozenset(
 
 SourcePartition = tuple[str, int]  # (topic, partition)
 Offsets = dict[SourcePartition, int]
+Ranges = dict[SourcePartition, tuple[int, int]]
 
 
 def producer(settings: Settings) -> Producer:
@@ -98,9 +99,7 @@ def live_group(settings: Settings) -> str:
     return settings.table_prefix + LIVE_GROUP
 
 
-def offset_ranges(
-    settings: Settings, partitions: list[SourcePartition]
-) -> dict[SourcePartition, tuple[int, int]]:
+def offset_ranges(settings: Settings, partitions: list[SourcePartition]) -> Ranges:
     """(oldest kept offset, offset that the next record will get) of each partition."""
     client = consumer(settings, "recount-offsets")
     try:
@@ -111,7 +110,7 @@ def offset_ranges(
 
 def ranges_by(
     client: Consumer, partitions: Sequence[SourcePartition], timeout_s: float = TIMEOUT_S
-) -> dict[SourcePartition, tuple[int, int]]:
+) -> Ranges:
     """The same, asked by a client that the caller keeps."""
     try:
         return {
@@ -136,14 +135,31 @@ def committed(client: Consumer, places: Iterable[SourcePartition], timeout_s: fl
     return {(p.topic, p.partition): p.offset for p in found if p.offset >= 0}
 
 
-def lag_by(
-    client: Consumer,
-    ranges: Mapping[SourcePartition, tuple[int, int]],
-    timeout_s: float = TIMEOUT_S,
-) -> int | None:
-    """Records between what the group has committed and the ends; None for one that commits nothing."""
+def unread(known: Offsets, ranges: Ranges) -> Ranges:
+    """[first, end) of what a group that has committed `known` has not read of each partition, as far as Kafka
+    still has it; without the partitions that it has read to their end."""
+    starts = {place: max(offset, ranges[place][0]) for place, offset in known.items()}
+    return {place: (first, ranges[place][1]) for place, first in starts.items() if first < ranges[place][1]}
+
+
+def records_in(ranges: Ranges) -> int:
+    return sum(end - first for first, end in ranges.values())
+
+
+def lag_by(client: Consumer, ranges: Ranges, timeout_s: float = TIMEOUT_S) -> int | None:
+    """Records that the client's group has not read; None for one that commits nothing."""
     known = committed(client, ranges, timeout_s)
-    return sum(max(0, ranges[place][1] - offset) for place, offset in known.items()) if known else None
+    return records_in(unread(known, ranges)) if known else None
+
+
+def group_names(settings: Settings, timeout_s: float = TIMEOUT_S) -> list[str]:
+    """Every consumer group of the cluster, sorted. Raises Unavailable."""
+    admin = AdminClient({"bootstrap.servers": settings.kafka, "log_level": 0})
+    try:
+        listed = admin.list_consumer_groups(request_timeout=timeout_s).result(TIMEOUT_S)
+    except KafkaException as error:
+        raise Unavailable("kafka", str(error)) from error
+    return sorted(group.group_id for group in listed.valid)
 
 
 def _metadata(admin: AdminClient):  # type: ignore[no-untyped-def] # confluent_kafka's ClusterMetadata is untyped
