@@ -19,6 +19,7 @@ from recount.store.row_groups import Footer
 CHUNK_ROWS: Final = 400_000  # a fold costs as much as 20,000 events whatever it counts
 FOOTERS_KEPT: Final = 20_000
 READERS: Final = 4
+PARTS: Final[tuple[Part, ...]] = ("events", "ends")
 
 _Place = tuple[Part, str, str, int]  # what, hour, generation, slot
 
@@ -82,17 +83,11 @@ class Reader:
 
     def read(self, site: str, hours: Sequence[Hour], columns: Columns, stop: Stop) -> Chunk:
         """Raises Vanished, and what `stop` raises."""
-        found: dict[Part, list[pl.DataFrame]] = {"events": [], "ends": []}
-        for hour in hours:
-            stop.check()
-            try:
-                for piece in hour.pieces:
-                    part = piece.place[0]
-                    frame = self._archive.read_groups(*piece.place, piece.groups, columns.of(part), site)
-                    found[part].append(frame)
-            except FileNotFoundError:
-                raise vanished(hour.source.hour) from None
-        events, ends = (pl.concat(frames) if frames else pl.DataFrame() for frames in found.values())
+        stop.check()
+        try:
+            events, ends = (self._rows(site, part, hours, columns.of(part)) for part in PARTS)
+        except FileNotFoundError:
+            raise vanished(hours[0].source.hour, hours[-1].source.hour) from None
         return Chunk(events, ends, sum(hour.bytes for hour in hours))
 
     def groups(self, site: str, hour: Hour, columns: Columns, stop: Stop) -> Iterator[pl.DataFrame]:
@@ -105,6 +100,10 @@ class Reader:
                     yield self._archive.read_groups(*piece.place, [group], part, site)
                 except FileNotFoundError:
                     raise vanished(hour.source.hour) from None
+
+    def _rows(self, site: str, part: Part, hours: Sequence[Hour], columns: Sequence[str]) -> pl.DataFrame:
+        places = [piece.place[1:] for hour in hours for piece in hour.pieces if piece.place[0] == part]
+        return self._archive.read_site(part, places, columns, site) if places else pl.DataFrame()
 
     def _hour(self, site: str, columns: Columns, stop: Stop, source: Source) -> Hour:
         stop.check()

@@ -25,8 +25,10 @@ class Vanished(Unavailable):
     """A published archive generation is no longer there: it was erased or corrected meanwhile."""
 
 
-def vanished(hour: str) -> Vanished:
-    return Vanished("the archive", f"what is published of {hour} is being replaced; ask again")
+def vanished(hour: str, last: str | None = None) -> Vanished:
+    """Of an hour, or of one that is among several up to `last`."""
+    some = hour if last in (None, hour) else f"{hour} to {last}"
+    return Vanished("the archive", f"what is published of {some} is being replaced; ask again")
 
 
 @dataclass(frozen=True)

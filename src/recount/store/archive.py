@@ -232,6 +232,13 @@ class Archive:
         file = self._objects.open_parquet(_path(name, hour, generation, slot))
         return row_groups.read(file, groups, columns, site)
 
+    def read_site(
+        self, name: Part, places: Sequence[tuple[str, str, int]], columns: Sequence[str], site: str
+    ) -> pl.DataFrame:
+        """A site's rows of several (hour, generation, slot)s, one after another. Raises FileNotFoundError
+        where one has been deleted."""
+        return self._objects.get_frame([_path(name, *place) for place in places], columns, [site])
+
     def remove(self, hour: str, generation: str) -> None:
         """Delete a generation for good (erasure, garbage collection)."""
         self._objects.remove(_folder(hour, generation))

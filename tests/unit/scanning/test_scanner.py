@@ -20,8 +20,10 @@ from recount.querying.query import Filter, Order, Query, Span, span_of
 from recount.scanning.answer import Numbers, asked_of, rows_of, table_of
 from recount.scanning.answering import Answering
 from recount.scanning.asked import Asked
-from recount.scanning.gate import Busy, Cancelled, Gate, TooSlow
+from recount.scanning.gate import Busy, Cancelled, Gate, Stop, TooSlow
+from recount.scanning.reading import Columns
 from recount.scanning.scanner import Scanner
+from recount.scanning.sources import Vanished
 from tests.archived import hours_of, publish
 from tests.publishing import Press
 from tests.unit.scanning.conftest import ROWS, SITES, scanner_of
@@ -236,6 +238,21 @@ def test_an_archive_replaced_while_it_is_read_is_read_anew(tmp_path: Path) -> No
     for hour, generation in made.items():
         press.archive.remove(hour, generation)
     assert from_archive(scanner, "demo", query) == before
+
+
+def test_an_hour_that_is_gone_when_it_is_read_is_told_among_those_it_is_read_with(tmp_path: Path) -> None:
+    press = Press(tmp_path, sites=SITES)
+    made = publish(press, ROWS)
+    scanner, stop = scanner_of(press), Stop(float("inf"))
+    columns = Columns(("visitor", "ts"))
+    hours = scanner.look(SITES["demo"], WHOLE.bounds_ms("UTC"), columns, stop).hours
+    assert scanner.read(SITES["demo"], hours, columns, stop).events.height > 0
+    gone, first, last = (hours[n].source.hour for n in (1, 0, -1))
+    press.archive.remove(gone, made[gone])
+    with pytest.raises(Vanished, match=f"what is published of {first} to {last} is being replaced"):
+        scanner.read(SITES["demo"], hours, columns, stop)
+    with pytest.raises(Vanished, match=f"what is published of {gone} is being replaced"):
+        scanner.read(SITES["demo"], hours[1:2], columns, stop)
 
 
 def test_bytes_are_those_of_the_columns_that_are_read(scanner: Scanner) -> None:
