@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
+from shlex import quote
 from typing import Final
 
 import click
@@ -31,6 +32,7 @@ from recount.publishing.rollback import CAUSE as UNDO
 from recount.publishing.rollback import Rollbacks
 from recount.publishing.thresholds import Threshold
 from recount.publishing.thresholds import parse as parse_thresholds
+from recount.rules import whose
 from recount.store.archive import Archive
 from recount.store.candidates import Candidates
 from recount.store.catalog import Catalog
@@ -163,7 +165,7 @@ def publish(context: CliContext, /, reprocessing_id: str, approve: str | None) -
     publication = stores.manifests.publication(stores.reprocessings.get(request.id).publication)
     click.echo(f"Published as {publication.id}: {moved_in_words(publication)}")
     for site, version in request.rules.items():
-        click.echo(f"Rules {version} of {site} are in force: for these hours, and for what comes.")
+        click.echo(f"Rules {version} {whose(site)} are in force: for these hours, and for what comes.")
     click.echo(f"Undo: recount rollback {publication.id}")
 
 
@@ -246,20 +248,20 @@ def rollback(context: CliContext, /, publication_id: str, reason: str | None) ->
     click.echo(f"Look: recount reprocess show {request.id}\nPublish: recount publish {request.id}")
     for site, version in rollbacks.rules(undone).items():
         old = stores.rulebook.version(site, version).made_from
-        click.echo(
-            f"Rules {version} of {site} stay in force. Put others back: recount rules revert {site} {old}"
-        )
+        back = f"recount rules revert {quote(site)} {old}"
+        click.echo(f"Rules {version} {whose(site)} stay in force. Put others back: {back}")
 
 
 def _tell_of_rules(stores: Stores, withdrawn: Mapping[str, int]) -> None:
     for site_id, version in withdrawn.items():
         site = stores.rulebook.site(site_id)
-        click.echo(f"Rules {version} of {site_id} are withdrawn; in force are rules {site.rules_version}.")
+        click.echo(
+            f"Rules {version} {whose(site_id)} are withdrawn; in force are rules {site.rules_version}."
+        )
         kept = [since.hour for since in site.timeline if since.version == version]
         if kept:
-            click.echo(
-                f"Hours published by them meanwhile stay, from {kept[0]} on: recount rules show {site_id}"
-            )
+            show = f"recount rules show {quote(site_id)}"
+            click.echo(f"Hours published by them meanwhile stay, from {kept[0]} on: {show}")
 
 
 @click.command()

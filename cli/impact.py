@@ -11,7 +11,7 @@ from cli.context import CliContext, pass_context
 from cli.corrections import open_stores
 from cli.hours import hour_named
 from recount.publishing.impact import Impact, Impacts, of_logic, of_rules, of_run
-from recount.rules import difference
+from recount.rules import difference, whose
 from recount.store.rulebook import Rulebook
 
 NAMED_MAX = 20
@@ -20,7 +20,7 @@ NAMED_MAX = 20
 @click.command()
 @click.option("--logic", type=int, help="A version of the logic (LOGIC_VERSION).")
 @click.option("--run", help="A Dagster run, by its id or the beginning of it.")
-@click.option("--rule", help="The rules of a site in the catalog: SITE or SITE:VERSION.")
+@click.option("--rule", help="Rules of a site, or of all ('*'): SITE or SITE:VERSION.")
 @click.option("--from", "first", help="First day or UTC hour; unless given, all.")
 @click.option("--to", "last", help="Last day or UTC hour, included.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -40,6 +40,7 @@ def impact(
     \b
     recount impact --logic 7
     recount impact --rule demo:3 --from 2026-11-01
+    recount impact --rule '*:2'
     """
     given = [of_logic(logic)] if logic is not None else []
     given += [of_run(run)] if run is not None else []
@@ -65,7 +66,7 @@ def _print_rules(book: Rulebook, rule: str) -> None:
     if not version:
         return
     found = book.version(site, int(version))
-    click.echo(f"Rules {version} of {site} say" + (f" ({found.why}):" if found.why else ":"))
+    click.echo(f"Rules {version} {whose(site)} say" + (f" ({found.why}):" if found.why else ":"))
     for line in found.rules.lines or ["nothing"]:
         click.echo(f"  {line}")
     later = next((v for v in book.versions(site) if v.version > found.version and v.in_force_ms), None)

@@ -158,14 +158,22 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
 
 def _alike(hours: list[dict[str, Any]]) -> Iterator[str]:
     """Neighbouring hours that come from the same run, in the order of time."""
-    names = ("logic_version", "rules_version", "reason", "publication", "published", "run")
-    for (logic, rules, reason, publication, published, run), group in groupby(
+    names = (
+        "logic_version",
+        "rules_version",
+        "common_rules_version",
+        "reason",
+        "publication",
+        "published",
+        "run",
+    )
+    for (logic, rules, common, reason, publication, published, run), group in groupby(
         hours, key=lambda hour: tuple(hour[name] for name in names)
     ):
         found = list(group)
         first, last = found[0]["hour"], found[-1]["hour"]
         yield f"{first}" + (f" to {last} ({len(found)} hours)" if first != last else "")
-        yield f"  logic {logic}, rules {rules or 'none'}, for {reason!r}"
+        yield f"  logic {logic}, rules {rules or 'none'}, for all sites {common or 'none'}, for {reason!r}"
         yield f"  published {published} as {publication}"
         yield f"  run {run or 'unknown'}"
         archive = found[-1]["archive"]

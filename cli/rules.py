@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from shlex import quote
 from typing import Final, Literal, TextIO, cast
 
 import click
@@ -17,6 +18,7 @@ from recount.errors import InvalidInput
 from recount.periods import moment_in_words
 from recount.rule_checks import checked
 from recount.rules import (
+    EVERY_SITE,
     EXCLUSION_KINDS,
     BotRule,
     Exclusion,
@@ -26,6 +28,8 @@ from recount.rules import (
     Rules,
     SourceRule,
     difference,
+    goals_of,
+    whose,
     without,
 )
 from recount.store.catalog import Site
@@ -43,6 +47,8 @@ def rules() -> None:
     recount rules add SITE exclude --page "/admin/*"     changes a draft; nothing is counted by it yet
     recount rules preview SITE                           counts the last 30 days by it, beside what is shown
     recount publish ID                                   shows that, and counts by it from now on
+
+    With '*' (in quotes) as SITE the rules are those for all sites, also for the ones to come.
     """
 
 
@@ -55,14 +61,18 @@ for command in (preview, activate, discard, revert):
 @click.argument("version", type=int, required=False)
 @pass_context
 def show(context: CliContext, /, site_id: str, version: int | None) -> None:
-    """The rules that count SITE, and the draft; or one VERSION."""
+    """The rules that count SITE (the common ones: '*'), and the draft; or one VERSION."""
     book = Rulebook(context.tables().catalog)
     site = book.site(site_id)
     if version is not None:
         _print_version(book, book.version(site_id, version))
         return
-    click.echo(f"Rules {site.rules_version} of {site.id} are in force:")
+    click.echo(f"Rules {site.rules_version} {whose(site.id)} are in force:")
     _print_lines(site.rules.lines)
+    common = book.common()
+    if site.id != EVERY_SITE and common.rules.lines:
+        click.echo(f"And rules {common.rules_version} {whose(EVERY_SITE)}:")
+        _print_lines(common.rules.lines)
     if len(site.timeline) > 1:
         click.echo("By hour:")
         for since in site.timeline:
@@ -76,7 +86,7 @@ def show(context: CliContext, /, site_id: str, version: int | None) -> None:
         for name in draft.previews[-1:]:
             click.echo(f"  previewed: recount diff {name}, recount publish {name}")
         if not draft.previews:
-            click.echo(f"  next: recount rules preview {site.id}")
+            click.echo(f"  next: recount rules preview {quote(site.id)}")
 
 
 @rules.command("history")
@@ -225,9 +235,11 @@ def goals() -> None:
 @click.argument("site_id", metavar="SITE")
 @pass_context
 def list_goals(context: CliContext, /, site_id: str) -> None:
-    """The goals that SITE is counted by."""
-    site = context.site(site_id)
-    _print_lines([str(goal) for goal in site.goals])
+    """The goals that SITE is counted by, those for all sites among them."""
+    book = Rulebook(context.tables().catalog)
+    site = book.site(site_id)
+    common = () if site_id == EVERY_SITE else book.common().goals
+    _print_lines([str(goal) for goal in goals_of(site.goals, common)])
 
 
 @goals.command("add")
@@ -313,14 +325,16 @@ def _save(context: CliContext, site_id: str, rules: Rules, why: str) -> None:
     site = book.site(site_id)
     now_ms = time.time_ns() // 1_000_000
     draft = book.edit(site, checked(rules), by=operator(), why=why, now_ms=now_ms)
-    click.echo(f"Draft {draft.version} of the rules of {site_id}, against {site.rules_version} in force:")
+    click.echo(f"Draft {draft.version} of the rules {whose(site_id)}, against {site.rules_version} in force:")
     _print_lines(difference(site.rules, draft.rules))
-    click.echo(f"Nothing is counted by it yet. See what it would change: recount rules preview {site_id}")
+    click.echo(
+        f"Nothing is counted by it yet. See what it would change: recount rules preview {quote(site_id)}"
+    )
 
 
 def _print_version(book: Rulebook, version: Version) -> None:
     site = book.site(version.site)
-    click.echo(f"Rules {version.version} of {site.id}, {_state(book, site, version)}{_made(version)}:")
+    click.echo(f"Rules {version.version} {whose(site.id)}, {_state(book, site, version)}{_made(version)}:")
     _print_lines(version.rules.lines)
 
 

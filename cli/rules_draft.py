@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from shlex import quote
 from typing import Final
 
 import click
@@ -20,7 +21,7 @@ from recount.errors import InvalidInput
 from recount.ids import short_id
 from recount.interpret import Interpreter
 from recount.periods import HOUR_MS, hour_of
-from recount.rules import difference
+from recount.rules import EVERY_SITE, difference, whose
 from recount.store.catalog import Site
 from recount.store.reprocessings import Reprocessing
 from recount.store.rule_versions import Version
@@ -38,7 +39,7 @@ DAYS_BACK: Final = 30
 def preview(
     context: CliContext, /, site_id: str, first: str | None, last: str | None, reason: str | None, limit: int
 ) -> None:
-    """Count the past of SITE by its draft, beside what is published, and show what would change."""
+    """Count the past of SITE ('*': of all) by its draft, beside what is published: what would change."""
     stores = open_stores(context)
     site = stores.rulebook.site(site_id)
     draft = _draft(stores, site)
@@ -61,8 +62,8 @@ def preview(
         console.print(f"[yellow]![/yellow] {move}", highlight=False)
     click.echo(f"\nMore: recount diff {request.id}")
     click.echo(f"Correct the past and count by it from now on: recount publish {request.id}")
-    click.echo(f"Leave the past as it is: recount rules activate {site_id} --from-now")
-    click.echo(f"Give it up: recount rules discard {site_id}")
+    click.echo(f"Leave the past as it is: recount rules activate {quote(site_id)} --from-now")
+    click.echo(f"Give it up: recount rules discard {quote(site_id)}")
 
 
 @click.command()
@@ -73,8 +74,8 @@ def activate(context: CliContext, /, site_id: str, from_now: bool) -> None:
     """Count SITE by its draft from the running hour on; hours before it keep their rules."""
     if not from_now:
         raise click.UsageError(
-            f"give --from-now to leave the past as it is; or correct it: recount rules preview {site_id}, "
-            "then recount publish"
+            "give --from-now to leave the past as it is; or correct it: "
+            f"recount rules preview {quote(site_id)}, then recount publish"
         )
     stores = open_stores(context)
     draft = _draft(stores, stores.rulebook.site(site_id))
@@ -82,7 +83,7 @@ def activate(context: CliContext, /, site_id: str, from_now: bool) -> None:
     site = stores.rulebook.bring_into_force(
         site_id, draft.version, {}, how=f"from now on, by {operator()}", now_ms=now_ms
     )
-    click.echo(f"Rules {site.rules_version} of {site_id} count from {hour_of(now_ms)} on.")
+    click.echo(f"Rules {site.rules_version} {whose(site_id)} count from {hour_of(now_ms)} on.")
     click.echo(
         f"Hours before it remain as they were, counted by rules {draft.made_from}, "
         "also when late events come into them."
@@ -101,7 +102,9 @@ def discard(context: CliContext, /, site_id: str) -> None:
         request = stores.reprocessings.find(name)
         if request is not None and request.state == "open":
             stores.reprocessings.change(request, state="discarded")
-    click.echo(f"Discarded draft {draft.version} of {site_id}. Nothing that is counted has changed.")
+    click.echo(
+        f"Discarded draft {draft.version} of the rules {whose(site_id)}. Nothing that is counted has changed."
+    )
 
 
 @click.command()
@@ -120,16 +123,17 @@ def revert(context: CliContext, /, site_id: str, version: int, why: str) -> None
         why=why or f"as in version {version}",
         now_ms=time.time_ns() // 1_000_000,
     )
-    click.echo(f"Draft {draft.version} of the rules of {site_id} says what version {version} said:")
+    click.echo(f"Draft {draft.version} of the rules {whose(site_id)} says what version {version} said:")
     for line in difference(site.rules, draft.rules) or ["nothing else than what is in force"]:
         click.echo(f"  {line}")
-    click.echo(f"See what it would change: recount rules preview {site_id}")
+    click.echo(f"See what it would change: recount rules preview {quote(site_id)}")
 
 
 def _draft(stores: Stores, site: Site) -> Version:
     draft = stores.rulebook.draft(site)
     if draft is None:
-        detail = f"{site.id} has no draft of rules: change one with `recount rules add {site.id} ...` first"
+        whom = "what holds on all sites" if site.id == EVERY_SITE else site.id
+        detail = f"{whom} has no draft of rules: make one with `recount rules add {quote(site.id)} ...` first"
         raise InvalidInput(detail, field="site")
     return draft
 
@@ -145,21 +149,24 @@ def _request(draft: Version, first: str | None, last: str | None, reason: str | 
         id=short_id(now_ms),
         spans=[(start, end)],
         source="archive",
-        reason=reason or draft.why or f"rules {draft.version} of {draft.site}",
+        reason=reason or draft.why or f"rules {draft.version} {whose(draft.site)}",
         requested_by=operator(),
         requested_ms=now_ms,
-        sites=[draft.site],
+        sites=[] if draft.site == EVERY_SITE else [draft.site],
         rules={draft.site: draft.version},
         until_now=last is None,
     )
 
 
-def _tell_matches(stores: Stores, request: Reprocessing, site: Site) -> None:
-    """How many events each rule fits."""
-    counts, interpreter = Counter[str](dict.fromkeys(site.rules.lines, 0)), Interpreter()
+def _tell_matches(stores: Stores, request: Reprocessing, owner: Site) -> None:
+    """How many events each rule fits; of all sites a slot of an hour is read at a time."""
+    counts, interpreter = Counter[str](dict.fromkeys(owner.rules.lines, 0)), Interpreter()
+    sites, only = stores.catalog.ruled() | {owner.id: owner}, request.sites or None
     for hour in stores.reprocessings.hours(request.id).values():
-        events = stores.archive.read_events(hour.hour, hour.archive, columns=COLUMNS, sites=[site.id])
-        counts.update(matched(events, site, interpreter))
+        info = stores.archive.info(hour.hour, hour.archive)
+        for slot in () if info is None else sorted(info.slots):
+            events = stores.archive.read_events(hour.hour, hour.archive, slot, COLUMNS, only)
+            counts.update(matched(events, owner.id, sites, interpreter))
     for line, count in counts.items():
         known = (
             f"matched {count:,} events" if count else "matched 0 events in the range: is it what you mean?"

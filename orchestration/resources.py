@@ -163,8 +163,8 @@ class Workplace:
         return Rulebook(self.tables.catalog)
 
     def sites_in_force(self, instead: Mapping[str, int] | None = None) -> SitesInForce:
-        """The sites of now; `instead`: versions of rules that count every hour."""
-        return SitesInForce(self.catalog.sites(), self.rulebook, instead)
+        """The sites of now; `instead`: versions of rules that count every hour, by site or EVERY_SITE."""
+        return SitesInForce(self.catalog.ruled(), self.rulebook, instead)
 
     @cached_property
     def reprocessings(self) -> Reprocessings:

@@ -49,7 +49,7 @@ class Live:
         self._settings = settings
         self._stopping = threading.Event()
         self.state = LiveState()
-        sites = SitesCache(Catalog(tables.catalog).sites)
+        sites = SitesCache(Catalog(tables.catalog).ruled)
         metrics = Metrics()
         self.follower = Follower(
             kafka.consumer(settings, kafka.live_group(settings), options=_membership(self.id)),

@@ -47,7 +47,7 @@ class PlacedSites(Mapping[str, Site]):
     def __getitem__(self, place: str) -> Site:
         found = self._placed.get(place)
         if found is None:
-            site = self.sites[place.rpartition(SEPARATOR)[0]]
+            site = self.sites[place.partition(SEPARATOR)[0]]
             found = self._placed[place] = replace(site, id=place)
         return found
 

@@ -1,4 +1,7 @@
-"""The catalog as the live service sees it, refreshed now and then and whenever an unknown site turns up."""
+"""The catalog as the live service sees it, refreshed now and then and whenever an unknown site turns up.
+
+Among the sites is what holds on all of them, under EVERY_SITE.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import Final
 import structlog
 
 from recount.errors import Unavailable
+from recount.rules import EVERY_SITE
 from recount.store.catalog import Site
 
 REFRESH_S: Final = 30.0
@@ -42,7 +46,8 @@ class SitesCache:
             return self._sites
 
     def get(self, site: str) -> Site | None:
-        return self.known([site]).get(site)
+        """A site, and only that."""
+        return None if site == EVERY_SITE else self.known([site]).get(site)
 
     @property
     def loaded(self) -> bool:

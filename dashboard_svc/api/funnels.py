@@ -38,7 +38,8 @@ def blueprint(services: Services) -> Blueprint:
         asked = {name: body[name] for name in _OF_QUERIES if name in body}
         site, query = parse(asked, services.sites.get, services.now_ms())
         funnel = funnel_of(
-            site, query.span, query.zone(site), body.get("steps"), body.get("window"), query.filters
+            *(site, query.span, query.zone(site), body.get("steps"), body.get("window"), query.filters),
+            common=services.scanner.common(),
         )
         is_gone = request.environ.get(IS_GONE, never)
         answer = _answer(site, funnel, count(services.scanner, site, funnel, is_gone))

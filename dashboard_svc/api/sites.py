@@ -8,6 +8,7 @@ from flask import Blueprint, Response
 
 from dashboard_svc.api.answers import json_answer
 from dashboard_svc.services import Services
+from recount.rules import goals_of
 from recount.store.catalog import Site
 
 PATH: Final = "/api/v1/sites"
@@ -20,16 +21,17 @@ def blueprint(services: Services) -> Blueprint:
     def get() -> Response:
         """The sites that the token opens (without one: all), by id."""
         found = sorted(services.sites.all().values(), key=lambda site: site.id)
-        return json_answer({"sites": [described(site) for site in found]})
+        common = services.scanner.common()
+        return json_answer({"sites": [described(site, common) for site in found]})
 
     return api
 
 
-def described(site: Site) -> dict[str, Any]:
+def described(site: Site, common: Site) -> dict[str, Any]:
     return {
         "id": site.id,
         "domain": site.domain,
         "timezone": site.timezone,
         "currency": site.currency,
-        "goals": [goal.name for goal in site.goals],
+        "goals": [goal.name for goal in goals_of(site.goals, common.goals)],
     }

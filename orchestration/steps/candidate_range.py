@@ -59,10 +59,7 @@ class Share:
         if done is None or done.base != confirmed_of(entry) or done.logic_version != LOGIC_VERSION:
             return False
         made = self.place.candidates.info("hour", done.hour, done.generation)
-        if made is None:
-            return False
-        sites = [site for site in made.only or made.rules if site in made.rules]
-        return all(made.rules[site] == self.in_force.version(site, done.hour) for site in sites)
+        return made is not None and self.in_force.has_counted(made)
 
 
 @dataclass(frozen=True)
@@ -170,8 +167,11 @@ def _marked(made: Provenance, request: Reprocessing, base: Provenance | None) ->
     made = msgspec.structs.replace(made, reprocessing=request.id)
     if not request.sites:
         return made
-    rules = {site: version for site, version in made.rules.items() if site in request.sites}
-    made = msgspec.structs.replace(made, only=request.sites, rules=rules)
+    own, common = (
+        {site: version for site, version in rules.items() if site in request.sites}
+        for rules in (made.rules, made.common)
+    )
+    made = msgspec.structs.replace(made, only=request.sites, rules=own, common=common)
     if base is None or base.archive is None or made.archive is None:
         return made
     return msgspec.structs.replace(
@@ -182,7 +182,13 @@ def _marked(made: Provenance, request: Reprocessing, base: Provenance | None) ->
         open_until=base.open_until,
         ledger=base.ledger | made.ledger,
         rules=base.rules | made.rules,
+        common=_others(base.common, made) | made.common,
     )
+
+
+def _others(versions: Mapping[str, int], made: Provenance) -> dict[str, int]:
+    """Without the sites that a candidate speaks for: what is not said of them is that they had none."""
+    return {site: version for site, version in versions.items() if site not in made.only}
 
 
 def _done(share: Share, made: Candidate, entry: Entry | None) -> HourDone:

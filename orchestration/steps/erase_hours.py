@@ -142,21 +142,27 @@ def _moved(ledger: Mapping[str, Line], gone: pl.DataFrame, tombstone: Tombstone)
 def _marked(place: Workplace, erasure: Erasure, made: Provenance) -> Provenance:
     """A candidate of one site says of the others what its base says, and claims no later cut."""
     site, whole = erasure.site.id, erasure.what == "site"
-    made = msgspec.structs.replace(
-        made, only=[site], rules={name: v for name, v in made.rules.items() if name == site and not whole}
+    rules, common = (
+        {name: v for name, v in versions.items() if name == site and not whole}
+        for versions in (made.rules, made.common)
     )
+    made = msgspec.structs.replace(made, only=[site], rules=rules, common=common)
     entry = place.manifests.entries(place.manifests.current(), [made.key])[made.key]
     base = place.candidates.info("hour", made.period, entry.confirmed)
     if base is None or base.archive is None or made.archive is None:
         return made
     rest = {name: line for name, line in base.ledger.items() if name != site}
-    others = {name: version for name, version in base.rules.items() if name != site}
+    rules, common = (
+        {name: version for name, version in versions.items() if name != site}
+        for versions in (base.rules, base.common)
+    )
     return msgspec.structs.replace(
         made,
         archive=msgspec.structs.replace(made.archive, cut=base.archive.cut),
         open_until=base.open_until,
         ledger=rest | made.ledger,
-        rules=others | made.rules,
+        rules=rules | made.rules,
+        common=common | made.common,
     )
 
 

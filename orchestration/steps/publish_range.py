@@ -69,8 +69,7 @@ def _by_the_rules_in_force(
     def is_outdated(made: Provenance) -> bool:
         if made.key in entries and entries[made.key].confirmed == made.generation:
             return False  # shown already
-        now = {site: in_force.version(site, made.period) for site in made.rules}
-        return any(now[site] not in (None, version) for site, version in made.rules.items())
+        return not in_force.has_counted(made)
 
     sources = [made.archive for made in candidates if made.archive is not None and is_outdated(made)]
     infos = [info for s in sources if (info := place.archive.info(s.hour, s.generation)) is not None]

@@ -19,11 +19,11 @@ from recount.interpret.bots import HUMAN
 from recount.ledger import ACCEPTED, BOT, COUNTED, DUPLICATE, ERASED, EXCLUDED, PENDING, QUARANTINED, Ledger
 from recount.parallel import in_order
 from recount.periods import HOUR_MS, hour_start_ms
-from recount.rules import EXCLUDED_PREFIX
+from recount.rules import EVERY_SITE, EXCLUDED_PREFIX
 from recount.store.archive import Archive, ArchiveInfo
-from recount.store.catalog import Site
+from recount.store.catalog import NO_COMMON, Site
 from recount.store.objects import SiteRange
-from recount.store.provenance import ArchiveSource, Provenance
+from recount.store.provenance import NO_RULES, ArchiveSource, Provenance
 
 SHARED_MAX_EVENTS: Final = (
     100_000  # of hours folded together: one call of the fold costs as much as 20,000 events
@@ -31,7 +31,7 @@ SHARED_MAX_EVENTS: Final = (
 PORTION_EVENTS: Final = 1_000_000  # of sites folded together: what is worked on stays small
 SITE_MAX_EVENTS: Final = 4_000_000  # a site with more in an hour is folded slot by slot, and merged
 
-EVERY_SITE: Final = SiteRange("")
+WHOLE_HOUR: Final = SiteRange("")
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Task:
     slot), or several hours with few."""
 
     hours: tuple[tuple[str, str], ...]  # (hour, archive generation)
-    sites: SiteRange = EVERY_SITE
+    sites: SiteRange = WHOLE_HOUR
     slot: int | None = None
 
 
@@ -64,8 +64,9 @@ class TaskFolder:
         events = pl.concat([read(hour, g, task.slot, columns, wanted) for hour, g in task.hours])
         ends = pl.concat([read_ends(hour, g, task.slot, wanted) for hour, g in task.hours])
         present = set(events["site"].unique()) | set(ends["site"].unique())
-        # A site that has left the catalog keeps its history, counted by the rules of a new site.
+        # A site that has left the catalog keeps its history, counted as a new site is.
         sites = {name: self._sites.get(name) or Site(id=name, domain=name) for name in sorted(present)}
+        sites[EVERY_SITE] = self._sites.get(EVERY_SITE, NO_COMMON)
         whole = fold(events, ends, sites, self._interpreter)
         return {hour: _within(whole, hour) if len(task.hours) > 1 else whole for hour, _ in task.hours}
 
@@ -139,13 +140,24 @@ def _within(rollup: Rollup, hour: str) -> Rollup:
 
 
 def rules_of(info: ArchiveInfo, rollup: Rollup, sites: Mapping[str, Site]) -> dict[str, int]:
-    """The version of each site's rules that an hour was folded by; visits may end on sites without events."""
-    names = sorted({*info.sites, *rollup.rows["site"].unique()})
-    return {name: sites[name].rules_version for name in names if name in sites}
+    """The version of each site's own rules that an hour was folded by."""
+    return {name: sites[name].rules_version for name in _present(info, rollup) if name in sites}
+
+
+def common_of(info: ArchiveInfo, rollup: Rollup, sites: Mapping[str, Site]) -> dict[str, int]:
+    """The version of the rules for all sites, by site; none while these say nothing yet."""
+    version = sites.get(EVERY_SITE, NO_COMMON).rules_version
+    return {} if version == NO_RULES else dict.fromkeys(_present(info, rollup), version)
+
+
+def _present(info: ArchiveInfo, rollup: Rollup) -> list[str]:
+    """The sites of an hour; visits may end on sites without events."""
+    return sorted({*info.sites, *rollup.rows["site"].unique()})
 
 
 def provenance(info: ArchiveInfo, before: ArchiveInfo | None, ledger: Ledger, rules: Mapping[str, int],
-               *, now_ms: int, run_id: str, reason: str) -> Provenance:  # fmt: skip
+               common: Mapping[str, int], *, now_ms: int, run_id: str,
+               reason: str) -> Provenance:  # fmt: skip
     """Where the candidate of an hour comes from. `before`: the archive whose carry the hour went on from."""
     return Provenance(
         kind="hour",
@@ -156,6 +168,7 @@ def provenance(info: ArchiveInfo, before: ArchiveInfo | None, ledger: Ledger, ru
         reason=reason,
         run_id=run_id,
         rules=dict(rules),
+        common=dict(common),
         archive=ArchiveSource(hour=info.hour, generation=info.generation, cut=info.cut),
         carry_in=carry_out(before),
         carry_out=carry_out(info),

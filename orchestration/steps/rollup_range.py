@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from orchestration.resources import Workplace
-from orchestration.steps.rollup_hour import fold_hours, ledger_of, provenance, rules_of
+from orchestration.steps.rollup_hour import common_of, fold_hours, ledger_of, provenance, rules_of
 from recount.counting.fold import Rollup
 from recount.ledger import Unbalanced, unbalanced
 from recount.periods import previous_hour
@@ -57,6 +57,7 @@ def rollup_range(
                     _before(place, info),
                     ledger,
                     rules_of(info, rollup, sites),
+                    common_of(info, rollup, sites),
                     now_ms=place.now_ms(),
                     run_id=run_id,
                     reason=reason,

@@ -11,7 +11,7 @@ from typing import Final
 
 from recount.errors import InvalidInput
 from recount.interpret import bots, channels
-from recount.rules import OWN_BOT, BotRule, Exclusion, Goal, Rules, SourceRule
+from recount.rules import OPERATOR_BOT, OWN_BOT, BotRule, Exclusion, Goal, Rules, SourceRule
 
 RULES_MAX: Final = 200
 PATTERN_MAX_CHARS: Final = 500
@@ -44,13 +44,13 @@ def checked(rules: Rules) -> Rules:
     if twice is not None:
         raise InvalidInput(f"the rule is there already: {twice}", field="rules")
     if len(found.lines) > RULES_MAX:
-        raise InvalidInput(f"a site has {RULES_MAX} rules at most, not {len(found.lines)}", field="rules")
+        raise InvalidInput(f"there are {RULES_MAX} rules at most, not {len(found.lines)}", field="rules")
     return found
 
 
 def verdicts() -> tuple[str, ...]:
     """What a visit can be judged to be, other than human."""
-    return (*(rule.name for rule in bots.verdict_rules()), OWN_BOT)
+    return (*(rule.name for rule in bots.verdict_rules()), OPERATOR_BOT, OWN_BOT)
 
 
 @cache

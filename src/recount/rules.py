@@ -1,11 +1,13 @@
-"""The rules of a site: what is its own, who is a bot, what is left out, what a source and what a goal is.
+"""Rules: what is a site's own, who is a bot, what is left out, what a source and what a goal is.
 
-Rules are interpretations, so they work on history: hours are folded again by other rules (`docs/rules.md`).
-In every pattern `*` stands for any text, also none.
+A site has rules of its own, and there are rules for all sites (EVERY_SITE). Rules are interpretations, so
+they work on history: hours are folded again by other rules (`docs/rules.md`). In every pattern `*` stands for
+any text, also none.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
@@ -22,6 +24,12 @@ EXCLUDED_PREFIX: Final = "excluded_"
 
 OWN_BOT: Final = "own_list"
 """The verdict of a visit that one of the site's own rules calls a bot."""
+
+OPERATOR_BOT: Final = "operator_list"
+"""The verdict of a visit that a rule for all sites calls a bot; to a site's own rules it is built in."""
+
+EVERY_SITE: Final = "*"
+"""Whose rules hold on every site; no site has this id."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +89,7 @@ class SourceRule:
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """All that is versioned of a site. `hostnames` are its own besides its domain."""
+    """All that is versioned of a site, or for all of them. `hostnames` are its own besides its domain."""
 
     hostnames: tuple[str, ...] = ()
     goals: tuple[Goal, ...] = ()
@@ -101,6 +109,17 @@ def difference(before: Rules, after: Rules) -> list[str]:
     old, new = before.lines, after.lines
     gone = [f"- {line}" for line in old if line not in new]
     return gone + [f"+ {line}" for line in new if line not in old]
+
+
+def goals_of(own: Sequence[Goal], common: Sequence[Goal]) -> tuple[Goal, ...]:
+    """The goals of a site with those for all sites; where both have a name, the site's own holds."""
+    names = {goal.name for goal in own}
+    return (*own, *(goal for goal in common if goal.name not in names))
+
+
+def whose(owner: str) -> str:
+    """`of demo`, or `for all sites`: as in `rules 2 of demo`."""
+    return "for all sites" if owner == EVERY_SITE else f"of {owner}"
 
 
 def without(rules: Rules, line: str) -> Rules | None:

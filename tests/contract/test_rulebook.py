@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from recount.errors import Conflict, InvalidInput
 from recount.periods import HOUR_MS, hour_of, hour_start_ms
-from recount.rules import Exclusion, Goal, Rules
-from recount.store.catalog import Catalog, Site
+from recount.rules import EVERY_SITE, Exclusion, Goal, Rules
+from recount.store.catalog import NO_COMMON, Catalog, Site
 from recount.store.in_force import SitesInForce
+from recount.store.provenance import Provenance
 from recount.store.rulebook import Rulebook
 from recount.store.table import Table
 from recount.timeline import at
@@ -147,3 +149,61 @@ def test_an_unknown_version_names_those_there_are(book: Rulebook) -> None:
         book.version("demo", 9)
     with pytest.raises(InvalidInput, match="recount sites list"):
         book.site("nobody")
+
+
+def test_rules_for_all_sites_have_the_same_life(book: Rulebook, table: Table) -> None:
+    assert book.site(EVERY_SITE) == NO_COMMON
+    version = book.edit(book.common(), ADMIN, by="eve", why="", now_ms=NOW_MS)
+    assert version.version == 2
+    spans = {"2026-11-20T00": "2026-11-21T00"}
+    common = book.bring_into_force(EVERY_SITE, 2, spans, how="test", now_ms=NOW_MS)
+    assert common == Catalog(table).common()
+    assert (common.rules, common.rules_version) == (ADMIN, 2)
+    assert set(Catalog(table).sites()) == {"demo"}, "no site"
+    assert Catalog(table).get(EVERY_SITE) is None
+
+    sites = SitesInForce(Catalog(table).ruled(), book)
+    hours = ("2026-11-19T23", "2026-11-20T00", "2026-11-21T00", "2026-11-22T12")
+    assert [sites.version(EVERY_SITE, hour) for hour in hours] == [1, 2, 1, 2]
+    assert [sites.version("demo", hour) for hour in hours] == [1, 1, 1, 1]
+    assert sites.at("2026-11-20T00")[EVERY_SITE].rules == ADMIN
+
+    book.edit(common, GOAL, by="eve", why="", now_ms=NOW_MS)
+    again = book.bring_into_force(EVERY_SITE, 3, {}, how="test", now_ms=NOW_MS + HOUR_MS)
+    assert again.rules == GOAL
+    back = book.withdraw(EVERY_SITE, 3, NOW_MS + HOUR_MS)
+    assert (back.rules, back.rules_version) == (ADMIN, 2)
+    assert [v.version for v in book.versions(EVERY_SITE)] == [1, 2, 3]
+    with pytest.raises(InvalidInput, match="rules for all sites have no version 9"):
+        book.version(EVERY_SITE, 9)
+
+
+def test_of_two_first_rules_for_all_sites_one_is_told(table: Table) -> None:
+    catalog = Catalog(table)
+    assert catalog.swap(NO_COMMON, NO_COMMON.ruled(ADMIN, 2))
+    assert not catalog.swap(NO_COMMON, NO_COMMON.ruled(GOAL, 2))
+    assert catalog.common().rules == ADMIN
+
+
+def test_what_a_generation_was_counted_by(book: Rulebook, table: Table) -> None:
+    """One that names no version of the rules for all sites was made when there were none."""
+
+    def made(**given: Any) -> Provenance:
+        fields: dict[str, Any] = {
+            "generation": "g",
+            "made_ms": 1,
+            "logic_version": 1,
+            "rules": {"demo": 1},
+            "sites": {"demo": 9},
+        }
+        return Provenance(kind="hour", period="2026-11-22T12", **fields | given)
+
+    assert SitesInForce(Catalog(table).ruled(), book).has_counted(made())
+    book.edit(book.common(), ADMIN, by="eve", why="", now_ms=NOW_MS)
+    book.bring_into_force(EVERY_SITE, 2, {}, how="test", now_ms=NOW_MS)
+    now = SitesInForce(Catalog(table).ruled(), book)
+    assert not now.has_counted(made())
+    assert now.has_counted(made(common={"demo": 2}))
+    assert not now.has_counted(made(common={"demo": 2}, rules={"demo": 7}))
+    assert now.has_counted(made(common={"demo": 2}, rules={"demo": 1, "left": 7})), "gone from the catalog"
+    assert not now.has_counted(made(sites={"left": 3}, rules={})), "and still counted by what holds on all"

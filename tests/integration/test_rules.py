@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Final
 
 import httpx
+import orjson
 import polars as pl
 import pytest
 
@@ -36,8 +37,9 @@ COUNTRIES: Final = ("DE", "DE", "FR")
 class Story:
     """A site with two published hours, two visitors in three from Germany."""
 
-    def __init__(self, stack: TestStack) -> None:
+    def __init__(self, stack: TestStack, site: str = SITE) -> None:
         self.stack = stack
+        self.site = site
         self.place = open_workplace(stack.settings)
         self.start = hour_start_ms(hour_of(time.time_ns() // 1_000_000)) - 3 * HOUR_MS
         self._producer = kafka.producer(stack.settings)
@@ -46,13 +48,14 @@ class Story:
     def send(self, ts: int, visitor: int, **given: Any) -> None:
         number = len(self._sent) + 1
         fields = {
-            **{"id": f"ruled-{number}", "spool": "ruled", "seq": number, "site": SITE, "ts": ts},
+            **{"id": f"{self.site}-{number}", "spool": self.site, "seq": number, "site": self.site},
+            "ts": ts,
             **{"received": ts + 1, "visitor": f"{visitor + 1:016x}", "ua": BROWSER},
             **{"url": "https://ruled.example/a", "country": COUNTRIES[visitor % 3]},
         } | given
         self._sent.append(fields)
         partitions = self.stack.settings.kafka_partitions
-        partition = kafka_partition(SITE, visitor + 1, spread=1, partitions=partitions)
+        partition = kafka_partition(self.site, visitor + 1, spread=1, partitions=partitions)
         self._producer.produce(kafka.EVENTS, made.value(**fields), partition=partition)
 
     def sent(self) -> None:
@@ -77,9 +80,9 @@ class Story:
         entries = place.manifests.entries(place.manifests.current(), [f"hour/{hour}" for hour in hours])
         places = [(key, s, g) for key, entry in entries.items() for s, g in entry.generations().items()]
         wanted: dict[tuple[Kind, str, str], list[str]] = {
-            ("hour", key[5:], sites[SITE].generation): [SITE]
+            ("hour", key[5:], sites[self.site].generation): [self.site]
             for (key, _, _), sites in place.segments.located(places).items()
-            if SITE in sites
+            if self.site in sites
         }
         rows = place.candidates.read_counted(wanted, sets=False).rows
         whole = rows.filter(pl.col("dimension").is_in(dimensions or ("total",)))
@@ -87,7 +90,7 @@ class Story:
 
     def is_live(self, page: str) -> bool:
         """Whether live shows a page."""
-        answer = httpx.get(f"{self.stack.urls['live']}/v1/live/{SITE}", timeout=30, trust_env=False)
+        answer = httpx.get(f"{self.stack.urls['live']}/v1/live/{self.site}", timeout=30, trust_env=False)
         return page in {row["value"] for row in answer.json()["top"].get("page", [])}
 
 
@@ -132,6 +135,42 @@ def test_a_rule_is_seen_published_followed_and_taken_back(stack_parts: TestStack
     assert story.shown() == {"": 18}
     assert "Rules 1 of ruled are in force" in story.recount("rules", "show", SITE)
     assert "Rules 2 of ruled say (our own market):" in story.recount("impact", "--rule", f"{SITE}:2")
+
+
+def test_a_rule_for_all_sites_corrects_each_of_them(stack_parts: TestStack) -> None:
+    """Two sites that a robot of its own kind visits; other sites of this stack know it not."""
+    stack_parts.need("dagster-daemon", "dagster-webserver", "store_batches", "dashboard")
+    stories = [Story(stack_parts, site) for site in ("all-one", "all-two")]
+    robot = "Mozilla/5.0 (EverySiteProbe/1.0)"
+    for story in stories:
+        story.place.catalog.add(Site(id=story.site, domain=f"{story.site}.example"))
+        for visitor in range(6):
+            agent = robot if visitor % 3 == 0 else BROWSER
+            story.send(story.start + visitor * MINUTE_MS, visitor, ua=agent)
+        story.sent()
+    first = stories[0]
+    first.publish_hours()
+    hours = (hour_of(first.start), hour_of(first.start + HOUR_MS))
+    assert [story.shown() for story in stories] == [{"": 6}, {"": 6}]
+
+    first.recount("rules", "add", "*", "bot", "--user-agent", "*EverySiteProbe*", "--why", "a new robot")
+    said = first.recount("rules", "preview", "*", "--from", hours[0], "--to", hours[1])
+    assert "bot user_agent *EverySiteProbe*: matched 4 events" in said
+    for story in stories:
+        assert re.search(rf"{story.site}\s+pageviews\s+6\s+4\s", said)
+    (name,) = set(re.findall(r"recount publish (\S+)", said))
+    published = first.recount("publish", name, "--approve", "they are a robot's")
+    assert "Rules 2 for all sites are in force" in published
+    for story in stories:
+        assert story.shown() == {"": 4}
+        assert story.shown("verdict") == {"human": 4, "operator_list": 2}
+        assert "because a new robot" in first.recount("corrections", story.site).replace("\n", " ")
+    said = first.recount("impact", "--rule", "*:2", "--json")
+    assert {"all-one", "all-two"} <= orjson.loads(said)["sites"].keys()
+
+    (publication,) = re.findall(r"Published as (\S+):", published)
+    assert "Rules 2 for all sites are withdrawn" in first.recount("rollback", publication)
+    assert [story.shown() for story in stories] == [{"": 6}, {"": 6}]
 
 
 def live_follows(story: Story) -> None:

@@ -15,13 +15,13 @@ from recount.counting.fold import Rollup, fold, merge
 from recount.counting.visits import cut
 from recount.interpret import Interpreter, bots
 from recount.periods import HOUR_MS
-from recount.rules import BotRule, Exclusion, Rules, SourceRule
-from recount.store.catalog import Site
+from recount.rules import EVERY_SITE, BotRule, Exclusion, Rules, SourceRule
+from recount.store.catalog import NO_COMMON, Site
 from tests.property.test_fold import assert_same, without_scroll
 from tests.property.test_visits import LONG_AFTER, cut_in_batches
 from tests.sequences import FIREFOX, GOOGLEBOT, SAFARI, Row, Visit, frame, sequences, splits, visits_of
 
-RULES: Final = ("empty_ua", "crawler", "hosting", "residential")
+RULES: Final = ("empty_ua", "crawler", "hosting", "operator_list", "residential")
 BUILTIN: Final = {FIREFOX: "human", SAFARI: "human", GOOGLEBOT: "crawler", None: "human"}
 
 
@@ -38,7 +38,7 @@ def exclusions() -> st.SearchStrategy[Exclusion]:
         "referrer": ["google.com", "*oogle*", "demo.example"],
         "source": ["news", "Google", "Direct*"],
         "network": ["residential", "hosting"],
-        "verdict": ["crawler", "hosting", "own_list"],
+        "verdict": ["crawler", "hosting", "operator_list", "own_list"],
     }
     return st.one_of(
         *(st.builds(Exclusion, kind=st.just(k), pattern=st.sampled_from(v)) for k, v in patterns.items())
@@ -80,18 +80,19 @@ def rulings() -> st.SearchStrategy[Rules]:
     )
 
 
-def sites(rules: Rules) -> dict[str, Site]:
-    return {"demo": Site(id="demo", domain="demo.example").ruled(rules, 2)}
+def sites(rules: Rules, common: Rules) -> dict[str, Site]:
+    demo = Site(id="demo", domain="demo.example").ruled(rules, 2)
+    return {"demo": demo, EVERY_SITE: NO_COMMON.ruled(common, 2)}
 
 
 @settings(max_examples=80, deadline=None)
-@given(rows=sequences(), rules=rulings())
+@given(rows=sequences(), rules=rulings(), common=st.just(Rules()) | rulings())
 def test_every_event_is_in_the_one_column_that_plain_python_finds(
-    rows: list[Row], rules: Rules, interpreter: Interpreter
+    rows: list[Row], rules: Rules, common: Rules, interpreter: Interpreter
 ) -> None:
     done = cut(frame(rows), None, LONG_AFTER)
-    found = fold(done.events, done.ends, sites(rules), interpreter)
-    wanted, pages, begun = expected(rows, rules)
+    found = fold(done.events, done.ends, sites(rules, common), interpreter)
+    wanted, pages, begun = expected(rows, rules, common)
     assert by_value(found, "verdict", "accepted") == wanted
     human = {key: count for key, count in wanted.items() if key[1] == bots.HUMAN}
     assert by_value(found, "total", "accepted") == {(site, ""): n for (site, _), n in human.items()}
@@ -105,15 +106,15 @@ def test_every_event_is_in_the_one_column_that_plain_python_finds(
 
 
 @settings(max_examples=40, deadline=None)
-@given(split=splits(), rules=rulings())
+@given(split=splits(), rules=rulings(), common=st.just(Rules()) | rulings())
 def test_batches_add_up_under_any_rules(
-    split: tuple[list[Row], list[int]], rules: Rules, interpreter: Interpreter
+    split: tuple[list[Row], list[int]], rules: Rules, common: Rules, interpreter: Interpreter
 ) -> None:
     rows, places = split
     until = rows[-1]["ts"] + 1 if rows else 0
 
     def folded(events: pl.DataFrame, ends: pl.DataFrame) -> Rollup:
-        return fold(events, ends, sites(rules), interpreter, bucket_ms=HOUR_MS)
+        return fold(events, ends, sites(rules, common), interpreter, bucket_ms=HOUR_MS)
 
     parts = [folded(b.events, b.ends) for b in cut_in_batches(rows, places, until)]
     whole = cut(frame(rows), None, until)
@@ -129,11 +130,14 @@ def by_value(rollup: Rollup, dimension: str, metric: str) -> dict[tuple[str, str
 Counts = dict[tuple[str, str], int]
 
 
-def expected(rows: list[Row], rules: Rules) -> tuple[Counts, Counts, Counts]:
+Layers = tuple[Rules, Rules]  # a site's own, and those for all
+
+
+def expected(rows: list[Row], rules: Rules, common: Rules) -> tuple[Counts, Counts, Counts]:
     """Events by verdict, pageviews by page, visits; one event at a time."""
     columns, pages, begun = Counter[tuple[str, str]](), Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     for (site, _), visits in visits_of(rows).items():
-        of_site = rules if site == "demo" else Rules()
+        of_site = (rules if site == "demo" else Rules(), common)
         for visit in visits:
             verdict = verdict_of(visit, of_site)
             for event in visit.events:
@@ -147,9 +151,9 @@ def expected(rows: list[Row], rules: Rules) -> tuple[Counts, Counts, Counts]:
     return dict(columns), dict(pages), {key: n for key, n in begun.items() if n}
 
 
-def verdict_of(visit: Visit, rules: Rules) -> str:
-    entry = visit.events[0]
-    judged = judge(entry, rules)
+def verdict_of(visit: Visit, rules: Layers) -> str:
+    entry, (own, common) = visit.events[0], rules
+    judged = judge(entry, own, judge(entry, common, builtin(entry), "operator_list"), "own_list")
     url = entry["url"] or ""
     referrer = "google.com" if entry["referrer"] == "https://www.google.com/" else None
     if entry["referrer"] == "https://demo.example/b" and entry["site"] == "other":
@@ -170,16 +174,18 @@ def verdict_of(visit: Visit, rules: Rules) -> str:
     return judged
 
 
-def judge(entry: Row, rules: Rules) -> str:
-    """The built-in verdict, lifted or not, then the site's bots, then its humans."""
+def builtin(entry: Row) -> str:
     verdict = BUILTIN[entry["ua"]]
-    if verdict == bots.HUMAN and entry["network"] == "hosting":
-        verdict = "hosting"
+    return "hosting" if verdict == bots.HUMAN and entry["network"] == "hosting" else verdict
+
+
+def judge(entry: Row, rules: Rules, verdict: str, of_bots: str) -> str:
+    """A verdict found so far, lifted or not, then the bots of the rules, then their humans."""
     agent, network = (entry["ua"] or "").lower(), entry["network"] or ""
     named = {rule.pattern for rule in rules.bots if rule.counts_as == "human" and rule.by != "user_agent"}
     if verdict in named:
         verdict = bots.HUMAN
-    for side, name in (("bot", "own_list"), ("human", bots.HUMAN)):
+    for side, name in (("bot", of_bots), ("human", bots.HUMAN)):
         for rule in rules.bots:
             is_agent = rule.by == "user_agent" and entry["ua"] and fits(rule.pattern.lower(), agent)
             is_network = rule.by == "network" and side == "bot" and fits(rule.pattern, network)
@@ -188,16 +194,16 @@ def judge(entry: Row, rules: Rules) -> str:
     return verdict
 
 
-def source_of(said: str | None, referrer: str | None, rules: Rules) -> str:
-    for rule in rules.sources:
+def source_of(said: str | None, referrer: str | None, rules: Layers) -> str:
+    for rule in (rule for layer in rules for rule in layer.sources):
         fact = said if rule.by == "utm_source" else None if said else referrer
         if fact is not None and fits(rule.pattern, fact):
             return rule.source
     return said or ("Google" if referrer == "google.com" else referrer) or "Direct / None"
 
 
-def excludes(rules: Rules, kind: str, value: str) -> bool:
-    return any(e.kind == kind and fits(e.pattern, value) for e in rules.exclusions)
+def excludes(rules: Layers, kind: str, value: str) -> bool:
+    return any(e.kind == kind and fits(e.pattern, value) for layer in rules for e in layer.exclusions)
 
 
 def fits(pattern: str, text: str) -> bool:

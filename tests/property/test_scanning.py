@@ -20,14 +20,25 @@ from recount.counting.visits import cut
 from recount.interpret import Interpreter, bots, pages
 from recount.periods import day_of
 from recount.querying.query import DIMENSIONS, METRICS, Filter, Span
+from recount.rules import EVERY_SITE, BotRule, Exclusion, Rules, SourceRule
 from recount.scanning.asked import Asked
-from recount.scanning.dimensions import is_of_visits
+from recount.scanning.dimensions import is_of_visits, is_ruled
 from recount.scanning.grouped import Buckets, Counting, values_of
-from recount.store.catalog import Goal, Site
+from recount.store.catalog import NO_COMMON, Goal, Site
 from tests.property.test_visits import LONG_AFTER
 from tests.sequences import Row, Visit, frame, sequences, visits_of
 
 GOALS: Final = (Goal(name="signed up", event="signup"), Goal(name="a or c", page="/*"))
+COMMON: Final = NO_COMMON.ruled(
+    Rules(
+        hostnames=("news.example",),
+        goals=(Goal(name="all of them", page="*"),),
+        exclusions=(Exclusion(kind="page", pattern="/b"), Exclusion(kind="country", pattern="FR")),
+        bots=(BotRule(counts_as="bot", by="user_agent", pattern="*safari*"),),
+        sources=(SourceRule(by="utm_source", pattern="news", source="The News"),),
+    ),
+    2,
+)
 ZONES: Final = ("UTC", "Asia/Kolkata", "America/New_York")
 SPAN: Final = Span("2026-11-21", "2026-11-30")
 COMBINED: Final = ("country", "browser", "page", "event", "goal", "prop:plan")
@@ -63,19 +74,21 @@ def counted(rows: Sequence[Row], asked: Asked, interpreter: Interpreter) -> Roll
     return merge(parts)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     rows=sequences(),
     dimension=st.sampled_from([*DIMENSIONS, "prop:plan", "prop:n", "prop:url"]),
     zone=st.sampled_from(ZONES),
+    common=st.sampled_from([NO_COMMON, COMMON]),
 )
 def test_one_dimension_counts_as_in_the_rollups(
-    rows: list[Row], dimension: str, zone: str, interpreter: Interpreter
+    rows: list[Row], dimension: str, zone: str, common: Site, interpreter: Interpreter
 ) -> None:
-    asked = Asked(SPAN, zone, METRICS, (dimension,))
+    asked = Asked(SPAN, zone, METRICS, (dimension,), common=common, ruled=is_ruled(common))
     found = counted_whole(rows, asked, interpreter)
     done = cut(frame(rows), None, LONG_AFTER)
-    whole = fold(done.events, done.ends, {"demo": site_in(zone)}, interpreter).of_site("demo")
+    sites = {"demo": site_in(zone), EVERY_SITE: common}
+    whole = fold(done.events, done.ends, sites, interpreter).of_site("demo")
     wanted = Buckets.of(asked, zone).within(of_dimension(whole, dimension))
     assert_frame_equal(comparable(found.rows, dimension), comparable(wanted.rows, dimension))
     assert_frame_equal(found.revenue.select(*REVENUE_SCHEMA), wanted.revenue, check_row_order=False)
@@ -85,7 +98,7 @@ def counted_whole(rows: Sequence[Row], asked: Asked, interpreter: Interpreter) -
     """In one chunk, as an hour is read; under the names that the rollup has."""
     done = cut(frame(rows), None, LONG_AFTER)
     events, ends = (part.filter(pl.col("site") == "demo") for part in (done.events, done.ends))
-    counting = Counting(site_in(asked.zone), asked, interpreter)
+    counting = Counting(site_in(asked.zone), asked, interpreter, asked.common)
     made = counting.count(events.select(asked.event_columns), ends.select(asked.end_columns))
     [dimension] = asked.dimensions
 

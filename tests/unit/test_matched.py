@@ -8,8 +8,8 @@ from recount.counting.matched import COLUMNS, matched
 from recount.counting.visits import ARCHIVE_SCHEMA, cut
 from recount.interpret import Interpreter
 from recount.periods import HOUR_MS, MINUTE_MS
-from recount.rules import BotRule, Exclusion, Goal, Rules, SourceRule
-from recount.store.catalog import Site
+from recount.rules import EVERY_SITE, BotRule, Exclusion, Goal, Rules, SourceRule
+from recount.store.catalog import NO_COMMON, Site
 from tests.sequences import GOOGLEBOT, START, event, frame
 
 PARTNER = "https://www.partner.example/links?x=1"
@@ -45,7 +45,7 @@ def test_every_rule_is_counted_for_itself() -> None:
     ]
     events = cut(frame(rows), None, START + HOUR_MS).events.select(COLUMNS)
     site = Site(id="demo", domain="demo.example").ruled(RULES, 2)
-    assert list(matched(events, site, Interpreter()).items()) == [
+    assert list(matched(events, "demo", {"demo": site}, Interpreter()).items()) == [
         ("hostname partner.example", 2),
         ("hostname unused.example", 0),
         ("goal read: page /b*", 1),
@@ -68,4 +68,30 @@ def test_every_rule_is_counted_for_itself() -> None:
 def test_no_event_no_match() -> None:
     nothing = pl.DataFrame(schema=dict(ARCHIVE_SCHEMA)).select(COLUMNS)
     site = Site(id="demo", domain="demo.example").ruled(RULES, 2)
-    assert set(matched(nothing, site, Interpreter()).values()) == {0}
+    assert set(matched(nothing, "demo", {"demo": site}, Interpreter()).values()) == {0}
+
+
+def test_rules_for_all_sites_are_counted_over_all() -> None:
+    rows = [
+        event(visitor=1, ua="Mozilla/5.0 AcmeProbe/1.0"),
+        event(visitor=2, site="other", ua="Mozilla/5.0 AcmeProbe/1.0"),
+        event(visitor=3, network="hosting"),
+    ]
+    events = cut(frame(rows), None, START + HOUR_MS).events.select(COLUMNS)
+    probe = BotRule(counts_as="bot", by="user_agent", pattern="*acmeprobe*")
+    lifted = BotRule(counts_as="human", by="verdict", pattern="hosting")
+    ours = BotRule(counts_as="human", by="verdict", pattern="operator_list")
+    sites = {
+        "demo": Site(id="demo", domain="demo.example").ruled(Rules(bots=(ours,)), 2),
+        EVERY_SITE: NO_COMMON.ruled(
+            Rules(bots=(probe, lifted), exclusions=(Exclusion(kind="verdict", pattern="operator_list"),)), 2
+        ),
+    }
+    assert matched(events, EVERY_SITE, sites, Interpreter()) == {
+        "exclude verdict operator_list": 1,  # on the other site: `demo` calls it human
+        "bot user_agent *acmeprobe*": 2,
+        "human verdict hosting": 1,
+    }
+    assert matched(events.filter(site="demo"), "demo", sites, Interpreter()) == {
+        "human verdict operator_list": 1
+    }

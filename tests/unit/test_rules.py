@@ -12,8 +12,19 @@ from recount.counting.fold import Rollup, fold
 from recount.counting.visits import cut
 from recount.interpret import Interpreter
 from recount.periods import HOUR_MS, MINUTE_MS
-from recount.rules import BotRule, Exclusion, ExclusionKind, Goal, Rules, SourceRule, difference, without
-from recount.store.catalog import Site
+from recount.rules import (
+    EVERY_SITE,
+    OPERATOR_BOT,
+    BotRule,
+    Exclusion,
+    ExclusionKind,
+    Goal,
+    Rules,
+    SourceRule,
+    difference,
+    without,
+)
+from recount.store.catalog import NO_COMMON, Site
 from tests.sequences import FIREFOX, GOOGLEBOT, SAFARI, START, Row, event, frame
 
 INTERPRETER = Interpreter()  # loads nothing before it is used
@@ -207,3 +218,115 @@ def test_the_words_of_rules_tell_them_apart() -> None:
         rest = without(rest, line)
     assert rest == Rules()
     assert without(Rules(), "exclude page /x") is None
+
+
+def folded_with(common: Rules, own: Rules, *rows: Row) -> Rollup:
+    """By the rules for all sites, and `demo` by its own too."""
+    done = cut(frame(rows), None, START + 10 * HOUR_MS)
+    sites = {
+        "demo": Site(id="demo", domain="demo.example").ruled(own, 2),
+        EVERY_SITE: NO_COMMON.ruled(common, 2),
+    }
+    return fold(done.events, done.ends, sites, INTERPRETER)
+
+
+def test_a_rule_for_all_sites_counts_on_each_also_where_the_catalog_knows_none() -> None:
+    rows = [
+        event(visitor=1, ua="Mozilla/5.0 AcmeProbe/1.0"),
+        event(visitor=1, site="unknown", ua="Mozilla/5.0 AcmeProbe/1.0"),
+        event(visitor=2),
+        event(visitor=2, site="unknown"),
+    ]
+    probe = BotRule(counts_as="bot", by="user_agent", pattern="*AcmeProbe*")
+    found = folded_with(Rules(bots=(probe,)), Rules(), *rows)
+    for site in ("demo", "unknown"):
+        assert shown(found, "verdict", site=site) == {"human": 1, "operator_list": 1}
+        assert shown(found, "total", site=site) == {"": 1}
+
+
+def test_a_sites_own_rules_have_the_last_word_on_who_is_a_bot() -> None:
+    rows = [
+        event(visitor=1, ua="Mozilla/5.0 AcmeProbe/1.0"),
+        event(visitor=2, ua="Mozilla/5.0 OtherProbe/1.0"),
+        event(visitor=3, ua=GOOGLEBOT),
+        event(visitor=4, network="hosting"),
+    ]
+    common = Rules(
+        bots=(
+            BotRule(counts_as="bot", by="user_agent", pattern="*probe*"),
+            BotRule(counts_as="human", by="network", pattern="hosting"),
+        )
+    )
+    assert shown(folded_with(common, Rules(), *rows), "verdict") == {
+        **{"crawler": 1, "human": 1},
+        "operator_list": 2,
+    }
+    one = BotRule(counts_as="human", by="user_agent", pattern="*acmeprobe*")
+    assert shown(folded_with(common, Rules(bots=(one,)), *rows), "verdict") == {
+        **{"crawler": 1, "human": 2},
+        "operator_list": 1,
+    }
+    every = BotRule(counts_as="human", by="verdict", pattern="operator_list")
+    assert shown(folded_with(common, Rules(bots=(every,)), *rows), "verdict") == {"crawler": 1, "human": 3}
+    own = BotRule(counts_as="bot", by="user_agent", pattern="*OtherProbe*")
+    assert shown(folded_with(common, Rules(bots=(own,)), *rows), "verdict") == {
+        **{"crawler": 1, "human": 1},
+        **{"operator_list": 1, "own_list": 1},
+    }
+
+
+def test_what_either_excludes_is_left_out() -> None:
+    rows = [
+        event(visitor=1, country="DE"),
+        event(visitor=2, country="FR"),
+        event(visitor=3, url=HOME + "admin"),
+        event(visitor=4, ua="Mozilla/5.0 AcmeProbe/1.0"),
+    ]
+    common = Rules(
+        exclusions=(Exclusion(kind="country", pattern="DE"), Exclusion(kind="page", pattern="/admin")),
+        bots=(BotRule(counts_as="bot", by="user_agent", pattern="*acmeprobe*"),),
+    )
+    own = Rules(
+        exclusions=(Exclusion(kind="country", pattern="FR"), Exclusion(kind="verdict", pattern=OPERATOR_BOT))
+    )
+    assert shown(folded_with(common, own, *rows), "verdict", "accepted") == {
+        "excluded_country": 2,
+        "excluded_page": 1,
+        "excluded_verdict": 1,
+    }
+
+
+def test_a_sites_own_name_of_a_source_goes_before_the_one_for_all() -> None:
+    rows = [
+        event(visitor=1, referrer=PARTNER),
+        event(visitor=1, site="other", referrer=PARTNER),
+        event(visitor=2, url=HOME + "?utm_source=news", referrer=PARTNER),
+    ]
+    common = Rules(
+        sources=(
+            SourceRule(by="referrer", pattern="partner.example", source="Partners", channel="Affiliates"),
+            SourceRule(by="utm_source", pattern="news", source="The News"),
+        )
+    )
+    own = Rules(sources=(SourceRule(by="referrer", pattern="*.example", source="Friends"),))
+    found = folded_with(common, own, *rows)
+    assert shown(found, "source", site="other") == {"Partners": 1}
+    assert shown(found, "channel", site="other") == {"Affiliates": 1}
+    assert shown(found, "source") == {"Friends": 1, "The News": 1}
+
+
+def test_goals_and_hostnames_for_all_sites_join_a_sites_own() -> None:
+    rows = [
+        event(visitor=1, kind="event", name="Signup"),
+        event(visitor=1, at=MINUTE_MS, kind="event", name="Bought"),
+        event(visitor=1, site="other", kind="event", name="Signup"),
+        event(visitor=2, referrer="https://www.checkout.example/paid"),
+    ]
+    common = Rules(
+        hostnames=("checkout.example",),
+        goals=(Goal(name="signed up", event="Signup"), Goal(name="bought", event="Signup")),
+    )
+    found = folded_with(common, Rules(goals=(Goal(name="bought", event="Bought"),)), *rows)
+    assert shown(found, "goal", "events") == {"bought": 1, "signed up": 1}, "its own `bought` holds"
+    assert shown(found, "goal", "events", site="other") == {"bought": 1, "signed up": 1}
+    assert shown(found, "source") == {"Direct / None": 1}

@@ -16,7 +16,7 @@ from recount.counting.coding import ABSENT, Coded, code, pairs
 from recount.counting.matching import reclassified
 from recount.interpret import Interpreter, bots, languages, pages, screens, sources
 from recount.interpret.values import UNKNOWN
-from recount.rules import ExclusionKind, Rules
+from recount.rules import EVERY_SITE, ExclusionKind, Rules
 from recount.store.catalog import Site
 
 _OF_UA: Final = ("device", "browser", "browser_version", "os", "os_version")
@@ -189,7 +189,8 @@ def _queries(url: Coded) -> Coded:
 
 
 def _own_referrers(site: Coded, entry: Urls, referrer: Coded, sites: Mapping[str, Site]) -> Flags:
-    """Whether each row's referrer is the host of its entry page or another of its site's own hostnames."""
+    """Whether each row's referrer is the host of its entry page, or another that is its site's own, or
+    every site's."""
     hosts = sources.hosts(referrer.values)
     here = entry.hostname.str.replace(_WWW, "")
     names = code(pl.concat([hosts.alias("host"), here.alias("host")]))
@@ -197,6 +198,7 @@ def _own_referrers(site: Coded, entry: Urls, referrer: Coded, sites: Mapping[str
     linked = of_referrer[referrer.codes]
     own: Flags = linked == names.codes[len(hosts) :][entry.url.codes]
     number = dict(zip(hosts.to_list(), of_referrer.tolist(), strict=True))
+    own |= np.isin(linked, [number[host] for host in _own_hosts(sites.get(EVERY_SITE)) if host in number])
     listed = [
         (n, number[h]) for n, s in enumerate(site.values) for h in _own_hosts(sites.get(s)) if h in number
     ]

@@ -6,7 +6,7 @@ visitors, and one sort of (key, row) brings each group together with its visitor
 Rules of counting. A visit counts from its first pageview or custom event on; engagement alone (a tab looked
 at again after 30 minutes) is no visitor and no visit, and only adds its time and depth. A bounce is an ended
 visit of at most one pageview and no custom event. Visits whose verdict is not `human` count in dimension
-`verdict` only: bots, and what the rules of a site exclude. What is done on an excluded page counts there too,
+`verdict` only: bots, and what rules exclude. What is done on an excluded page counts there too,
 as `excluded_page`; the visit in which it was done stays a visit.
 """
 
@@ -71,8 +71,8 @@ def fold(
     """The rollup of `events` (EVENT_FACTS) and `ends` (VISIT_END_SCHEMA), of any number of sites.
 
     Both are quickest in the order in which `visits.cut` gives them. Dimension `series` is the total by
-    `series_ms`, the others are by `bucket_ms` (sites off the full hour: at most a quarter). A site that the
-    catalog does not know is counted by default rules.
+    `series_ms`, the others are by `bucket_ms` (sites off the full hour: at most a quarter). `sites`: by id,
+    with the rules for all under EVERY_SITE; a site that is not known is counted by these alone.
     """
     if events.is_empty() and ends.is_empty():
         return empty()

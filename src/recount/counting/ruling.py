@@ -1,7 +1,8 @@
 """What the rules of sites do to the verdicts on visits, and which pages they hide.
 
 A verdict that lifts a built-in one comes first, then what a site calls a bot, then the user agents that it
-calls human. What is excluded gets a verdict of its own, whoever it was.
+calls human. Rules for all sites go before, and to a site's own they are as the built-in list is. What is
+excluded, by either, gets a verdict of its own, whoever it was.
 """
 
 from __future__ import annotations
@@ -16,7 +17,16 @@ from numpy.typing import NDArray
 from recount.counting.coding import ABSENT, Coded, Ints, code
 from recount.counting.matching import Wanted, first_match, first_referrer_match
 from recount.interpret.bots import HUMAN
-from recount.rules import EXCLUDED_PREFIX, OWN_BOT, PAGE, BotRule, ExclusionKind, Rules
+from recount.rules import (
+    EVERY_SITE,
+    EXCLUDED_PREFIX,
+    OPERATOR_BOT,
+    OWN_BOT,
+    PAGE,
+    BotRule,
+    ExclusionKind,
+    Rules,
+)
 
 Flags = NDArray[np.bool_]
 SitesRules = Mapping[str, Rules]
@@ -34,7 +44,14 @@ def verdicts(
 ) -> Coded:
     """The verdict on each visit by the rules of its site. `builtin`: by the built-in list; `ua`, `network`:
     the visit's."""
-    found = _excluded(_judged(builtin, ua, code(network), site, rules), facts, site, rules)
+    agent = Coded(ua.codes, ua.values.str.to_lowercase())
+    common = {name: of_all for name, of_all in rules.items() if name == EVERY_SITE}
+    own = {name: of_site for name, of_site in rules.items() if name != EVERY_SITE}
+    judged, networks = builtin, code(network)
+    for layer, verdict in ((common, OPERATOR_BOT), (own, OWN_BOT)):
+        if any(some.bots for some in layer.values()):
+            judged = _judged(judged, agent, networks, site, layer, verdict)
+    found = _excluded(judged, facts, site, rules)
     return found.shown_as(found.values)
 
 
@@ -54,8 +71,10 @@ def without_hidden(site: Coded, page: Coded, rules: SitesRules) -> Coded:
     return Coded(np.where(hidden(site, page, rules), ABSENT, page.codes), page.values) if rules else page
 
 
-def _judged(builtin: Coded, ua: Coded, network: Coded, site: Coded, rules: SitesRules) -> Coded:
-    agent = Coded(ua.codes, ua.values.str.to_lowercase())
+def _judged(
+    builtin: Coded, agent: Coded, network: Coded, site: Coded, rules: SitesRules, verdict: str
+) -> Coded:
+    """`agent`: user agents in lower case; `verdict`: of what these rules call a bot."""
 
     def matches(fact: Coded, which: Callable[[BotRule], bool]) -> Flags:
         return first_match(site, fact, list(_bots(rules, which))) >= 0
@@ -64,10 +83,10 @@ def _judged(builtin: Coded, ua: Coded, network: Coded, site: Coded, rules: Sites
     bots = matches(agent, lambda rule: rule.counts_as == "bot" and rule.by == "user_agent")
     bots |= matches(network, lambda rule: rule.counts_as == "bot" and rule.by == "network")
     human = matches(agent, lambda rule: rule.counts_as == "human" and rule.by == "user_agent")
-    values, size = pl.concat([builtin.values, pl.Series("verdict", [HUMAN, OWN_BOT])]), builtin.size
+    values, size = pl.concat([builtin.values, pl.Series("verdict", [HUMAN, verdict])]), builtin.size
     codes = np.where(lifted, size, builtin.codes)
     codes = np.where(bots, size + 1, codes)
-    return Coded(np.where(human, size, codes), values)
+    return Coded(np.where(human, size, codes), values).shown_as(values)
 
 
 def _bots(rules: SitesRules, which: Callable[[BotRule], bool]) -> Iterator[Wanted]:
@@ -97,7 +116,9 @@ def _matching(verdict: Coded, facts: FactOf, kind: ExclusionKind, site: Coded, a
     """The rows that one of the patterns asked for excludes."""
     if kind == "verdict":
         return first_match(site, verdict, asked) >= 0
-    rows = site.values.is_in(sorted({want.site for want in asked})).to_numpy()[site.codes]
+    concerned = {want.site for want in asked}
+    of_all = pl.repeat(EVERY_SITE in concerned, len(site.values), eager=True)
+    rows = (of_all | site.values.is_in(sorted(concerned))).to_numpy()[site.codes]
     match = first_referrer_match if kind == "referrer" else first_match
     found: Ints = match(site.at(rows), facts[kind](rows), asked)
     out = np.zeros(len(site.codes), dtype=np.bool_)

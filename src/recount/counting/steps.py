@@ -11,6 +11,7 @@ import polars as pl
 from recount.counting.batch import Batch
 from recount.counting.coding import Coded, Ints, code, expanded, named, pairs, whole
 from recount.counting.grouping import Facts, pack
+from recount.counting.matching import goals_by_site
 from recount.counting.rollup import PROP_PREFIX, SERIES, TOTAL, VERDICT
 from recount.counting.ruling import EXCLUDED_PAGE
 from recount.counting.tally import Tally
@@ -114,8 +115,7 @@ def _properties(props: pl.Series) -> tuple[Ints, Coded, Coded]:
 def goals_reached(batch: Batch, tally: Tally) -> None:
     """Goals by the rules of each site: a conversion is a custom event of that name or a view of such a
     page."""
-    rules = {name: batch.sites[name].goals for name in batch.site.values if name in batch.sites}
-    rules = {name: of_site for name, of_site in rules.items() if of_site}
+    rules = goals_by_site(batch.site.values, batch.sites)
     if not rules:
         return
     custom, of_custom = _event_goals(batch, rules)

@@ -12,6 +12,7 @@ from recount.counting.rollup import SUMS, TOTAL
 from recount.errors import InvalidInput
 from recount.periods import HourRange, hour_ranges
 from recount.publishing.rollback import CAUSE as UNDO
+from recount.rules import EVERY_SITE
 from recount.store.candidates import Candidates
 from recount.store.manifests import Entry, Manifests
 from recount.store.provenance import Kind, Provenance
@@ -51,10 +52,12 @@ def of_run(run_id: str) -> Touches:
 
 
 def of_rules(text: str) -> Touches:
-    """`demo` or `demo:3`: the rules of a site in the catalog, in any or one version."""
+    """`demo` or `demo:3`: the rules of a site in the catalog, in any or one version; `*:3`: those for all."""
     name, _, version = text.partition(":")
     if not name or (version and not version.isdigit()):
         raise InvalidInput(f"rules are named SITE or SITE:VERSION, not {text!r}", field="rule")
+    if name == EVERY_SITE:
+        return lambda made, site: not version or made.common_version(site) == int(version)
 
     def touches(made: Provenance, site: str) -> bool:
         used = made.rules.get(name)

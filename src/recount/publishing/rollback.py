@@ -146,6 +146,7 @@ class Rollbacks:
             children={},
             ledger=said.ledger,
             rules=said.rules,
+            common=said.common,
             publication="",
             published_ms=0,
         )
@@ -213,6 +214,8 @@ class Rollbacks:
             published_ms=0,
             ledger=said.ledger | _of(sites, (info.ledger for info in before)),
             rules=said.rules | _of(sites, (info.rules for info in before)),
+            common={site: version for site, version in said.common.items() if site not in sites}
+            | _of(sites, (info.common for info in before)),
         )
         return self.candidates.write(self.candidates.read_counted(rows), made)
 

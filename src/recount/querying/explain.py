@@ -43,7 +43,7 @@ class Explainer:
         return {
             "periods": [self._generation(p) for _, p in sorted(periods.items())],
             "hours": [
-                self._generation(p) | {"rules_version": rules} | _archive(p)
+                self._generation(p) | rules | _archive(p)
                 for p, rules in zip(made, self._rules(site, made), strict=True)
             ],
             "hours_left_out": len(hours) - len(kept),
@@ -73,12 +73,14 @@ class Explainer:
             "published": _moment(made.published_ms) if made.published_ms else None,
         }
 
-    def _rules(self, site: Site, made: Iterable[Provenance]) -> list[int | None]:
-        """The version of the site's rules in the catalog that each hour was folded by."""
+    def _rules(self, site: Site, made: Iterable[Provenance]) -> list[dict[str, int | None]]:
+        """The versions of the site's own rules and of those for all sites that each hour was folded by."""
 
-        def rules(hour: Provenance) -> int | None:
+        def rules(hour: Provenance) -> dict[str, int | None]:
             info = self.candidates.info("hour", hour.period, hour.generation)
-            return None if info is None else info.rules.get(site.id)
+            own = None if info is None else info.rules.get(site.id)
+            common = None if info is None else info.common_version(site.id)
+            return {"rules_version": own, "common_rules_version": common}
 
         with ThreadPoolExecutor(READERS) as pool:
             return list(pool.map(rules, made))

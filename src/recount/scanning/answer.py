@@ -20,7 +20,7 @@ from recount.scanning.asked import AT, Asked
 from recount.scanning.dimensions import is_ruled
 from recount.scanning.grouped import LABEL, Buckets, values_of
 from recount.scanning.scanner import Scanned
-from recount.store.catalog import Site
+from recount.store.catalog import NO_COMMON, Site
 
 VISITORS: Final = "visitors"
 RATE: Final = "conversion_rate"
@@ -36,8 +36,9 @@ class Numbers:
     everyone: Scanned | None = None
 
 
-def asked_of(site: Site, query: Query, span: Span) -> Asked:
-    """What a scan for the query counts. Raises InvalidInput for what has no meaning together."""
+def asked_of(site: Site, query: Query, span: Span, common: Site = NO_COMMON) -> Asked:
+    """What a scan for the query counts, given what holds on all sites. Raises InvalidInput for what has no
+    meaning together."""
     asked = Asked(
         span=span,
         zone=query.zone(site),
@@ -46,7 +47,8 @@ def asked_of(site: Site, query: Query, span: Span) -> Asked:
         filters=query.filters,
         interval=query.interval,
         united=site.identity == "first_party" or buckets.is_of_sets(site, query),
-        ruled=is_ruled(site),
+        common=common,
+        ruled=is_ruled(site, common),
     )
     of_goals = [name for name in query.metrics if name in OF_GOALS]
     if of_goals and GOAL not in asked.names:

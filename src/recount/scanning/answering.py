@@ -23,7 +23,7 @@ from recount.scanning.answer import (
 )
 from recount.scanning.gate import never
 from recount.scanning.scanner import Scanner
-from recount.store.catalog import Site
+from recount.store.catalog import NO_COMMON, Site
 
 
 class FromRollups(Protocol):
@@ -42,6 +42,7 @@ class _Scan:
 
     scanner: Scanner
     site: Site
+    common: Site
     root: str | None
     is_gone: Callable[[], bool]
     now_ms: int
@@ -67,12 +68,14 @@ class Answering:
     ) -> Answers:
         """All queries answered; raises what `Answerer` and `Scanner` raise."""
         beyond = [n for n, query in enumerate(queries) if needs_archive(site, query) is not None]
+        common = self._scanner.common() if beyond else NO_COMMON
         for number in beyond:
-            asked_of(site, queries[number], queries[number].span)  # what is refused is refused at once
+            # What is refused is refused at once.
+            asked_of(site, queries[number], queries[number].span, common)
         known = self._rollups.answer_many(site, [_known(site, query) for query in queries])
         tables, about = list(known.tables), list(known.about)
         notes = list(known.notes) if len(beyond) < len(queries) else []
-        scan = _Scan(self._scanner, site, known.root, is_gone, self._now_ms())
+        scan = _Scan(self._scanner, site, common, known.root, is_gone, self._now_ms())
         for number in beyond:
             found = _scanned(scan, queries[number])
             tables[number], about[number] = found.rows, found.about
@@ -115,7 +118,7 @@ def _scanned(scan: _Scan, query: Query) -> _Table:
 
 
 def _numbers(scan: _Scan, query: Query, span: Span) -> Numbers:
-    asked = asked_of(scan.site, query, span)
+    asked = asked_of(scan.site, query, span, scan.common)
     scanned = scan.scanner.numbers(scan.site, asked, scan.is_gone, scan.root)
     whole = everyone_of(asked)
     everyone = None if whole is None else scan.scanner.numbers(scan.site, whole, scan.is_gone, scan.root)

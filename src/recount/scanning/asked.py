@@ -10,6 +10,7 @@ from recount.counting.rollup import TOTAL, VERDICT
 from recount.errors import InvalidInput
 from recount.querying.query import Filter, Interval, Span
 from recount.scanning.dimensions import EXIT_PAGE, PAGE, facts_of, is_of_visits
+from recount.store.catalog import NO_COMMON, Site
 
 AT: Final = "at"
 _EVENTS: Final = (*("site", "visitor", "ts", "kind", "visit_start", "pageviews_before", "events_before"),)
@@ -26,8 +27,8 @@ _OF_ENDS: Final = frozenset({"bounce_rate", "visit_duration", "exits"})
 class Asked:
     """Numbers by any number of dimensions, of what passes all filters.
 
-    `zone` is that of the span's days. `united`: the visitors of several days can be told apart. `ruled`: the
-    site has rules of its own.
+    `zone` is that of the span's days. `united`: the visitors of several days can be told apart. `common`:
+    what holds on all sites; `ruled`: that, or the site, has rules.
     """
 
     span: Span
@@ -37,6 +38,7 @@ class Asked:
     filters: tuple[Filter, ...] = ()
     interval: Interval | None = None
     united: bool = False
+    common: Site = NO_COMMON
     ruled: bool = False
 
     def __post_init__(self) -> None:

@@ -13,13 +13,13 @@ import polars as pl
 
 from recount.counting import facts
 from recount.counting.coding import Coded, code
-from recount.counting.matching import rules_of
+from recount.counting.matching import goals_by_site, rules_of
 from recount.counting.rollup import PROP_PREFIX, VERDICT
 from recount.counting.ruling import without_hidden
 from recount.counting.steps import LINK_PROP, LINKS
 from recount.counting.visits import ENTRY_SCHEMA
 from recount.interpret import Interpreter, bots, goals, properties, sources
-from recount.store.catalog import Site
+from recount.store.catalog import NO_COMMON, Site
 
 VALUE: Final = "value"
 EXIT_PAGE: Final = "exit_page"
@@ -46,14 +46,14 @@ _OF_EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
 _RULED_VERDICT: Final = (*_OF_VISITS[VERDICT], "entry_country", "entry_url", "entry_referrer")
 
 
-def is_ruled(site: Site) -> bool:
-    """Whether a site has, or had, rules of its own about bots, exclusions or sources."""
-    return bool(site.exclusions or site.bots or site.sources or site.timeline)
+def is_ruled(*sites: Site) -> bool:
+    """Whether a site, or what holds on all, has or had rules about bots, exclusions or sources."""
+    return any(site.exclusions or site.bots or site.sources or site.timeline for site in sites)
 
 
 def facts_of(dimension: str, *, ruled: bool = False) -> tuple[str, ...]:
     """The columns that a dimension depends on: of events, of visit ends, or (`entry_...`) of both. `ruled`:
-    for a site with rules of its own."""
+    where there are rules."""
     if dimension == VERDICT and ruled:
         return _RULED_VERDICT
     if dimension == EXIT_PAGE:
@@ -69,13 +69,14 @@ def is_of_visits(dimension: str) -> bool:
 
 
 class Lookup:
-    """Values of dimensions for rows of one site. Safe to share between threads."""
+    """Values of dimensions for rows of one site, given what holds on all. Safe to share between threads."""
 
-    def __init__(self, site: Site, interpreter: Interpreter) -> None:
+    def __init__(self, site: Site, interpreter: Interpreter, common: Site = NO_COMMON) -> None:
         self._site = site
+        self._sites = {site.id: site, common.id: common}
         self._interpreter = interpreter
-        self._ruled = is_ruled(site)
-        self._rules = rules_of(_no_rows(site), {site.id: site})
+        self._ruled = is_ruled(site, common)
+        self._rules = rules_of(_no_rows(site), self._sites)
 
     def values(self, rows: pl.DataFrame, dimension: str) -> pl.DataFrame:
         """[*facts_of(dimension), value] for each distinct facts of `rows` that have a value.
@@ -99,7 +100,8 @@ class Lookup:
 
     def shown(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Without the events of pages that the site excludes."""
-        if not any(exclusion.kind == PAGE for exclusion in self._site.exclusions):
+        exclusions = (exclusion for site in self._sites.values() for exclusion in site.exclusions)
+        if not any(exclusion.kind == PAGE for exclusion in exclusions):
             return rows
         hidden = rows.select("url").unique().drop_nulls().join(self.values(rows, PAGE), on="url", how="anti")
         return rows.join(hidden, on="url", how="anti", maintain_order="left")
@@ -109,7 +111,7 @@ class Lookup:
         visits = found.with_columns(nothing)
         site = code(pl.repeat(self._site.id, visits.height, eager=True))
         entry = facts.locate(visits["entry_url"].alias("url"))
-        agents, sites = facts.agents(visits, self._interpreter), {self._site.id: self._site}
+        agents, sites = facts.agents(visits, self._interpreter), self._sites
         if dimension == VERDICT:
             if self._rules:
                 excluding = facts.excluding(visits, site, entry, sites, self._interpreter, self._rules)
@@ -128,7 +130,7 @@ class Lookup:
         return _having_value(found, without_hidden(site, page, self._rules))
 
     def _goals(self, found: pl.DataFrame) -> pl.DataFrame:
-        rules = {self._site.id: self._site.goals} if self._site.goals else {}
+        rules = goals_by_site([self._site.id], self._sites)
         kind = pl.col("kind")
         site = pl.lit(self._site.id).alias("site")
         custom = found.filter((kind == "event") & pl.col("name").is_not_null())

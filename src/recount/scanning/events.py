@@ -64,8 +64,8 @@ def frames(
     """
     start_ms, end_ms = span.bounds_ms(zone)
     inside = pl.col("ts").is_between(start_ms, end_ms, closed="left")
-    for piece in scanner.pieces(site, found.hours):
-        lookup = Lookup(piece.site, scanner.interpreter)
+    for piece in scanner.pieces(site, scanner.common(), found.hours):
+        lookup = Lookup(piece.site, scanner.interpreter, piece.common)
         for hour in piece.hours:
             for rows in scanner.reader.groups(site.id, hour, COLUMNS, stop):
                 kept = rows.filter(inside)

@@ -16,11 +16,12 @@ from recount.errors import InvalidInput
 from recount.periods import HOUR_MS
 from recount.querying.measures import fitting
 from recount.querying.query import Filter, Span
+from recount.rules import goals_of
 from recount.scanning.dimensions import Lookup, facts_of, having, is_human, is_of_visits, is_ruled
 from recount.scanning.gate import Stop, never
 from recount.scanning.reading import Columns
 from recount.scanning.scanner import Found, Piece, Scanner
-from recount.store.catalog import Site
+from recount.store.catalog import NO_COMMON, Site
 
 Kind = Literal["page", "event", "goal"]
 
@@ -91,9 +92,18 @@ class Answer:
 
 
 def funnel_of(
-    site: Site, span: Span, zone: str, steps: object, window: object, filters: tuple[Filter, ...]
+    site: Site,
+    span: Span,
+    zone: str,
+    steps: object,
+    window: object,
+    filters: tuple[Filter, ...],
+    common: Site = NO_COMMON,
 ) -> Funnel:
-    """A funnel as it is asked for, checked. Raises InvalidInput naming the field at fault."""
+    """A funnel as it is asked for, checked, given what holds on all sites.
+
+    Raises InvalidInput naming the field at fault.
+    """
     for index, one in enumerate(filters):
         if not is_of_visits(one.dimension):
             raise InvalidInput(
@@ -103,7 +113,7 @@ def funnel_of(
     if not isinstance(steps, list) or not STEPS_MIN <= len(steps) <= STEPS_MAX:
         raise InvalidInput(f"a funnel has {STEPS_MIN} to {STEPS_MAX} steps, in order", field="steps")
     parsed = tuple(_step(given, f"steps[{index}]") for index, given in enumerate(steps))
-    known = {goal.name for goal in site.goals}
+    known = {goal.name for goal in goals_of(site.goals, common.goals)}
     for index, step in enumerate(parsed):
         if step.kind == "goal" and "*" not in step.pattern and step.pattern not in known:
             names = ", ".join(sorted(known)) or "none yet"
@@ -115,16 +125,16 @@ def funnel_of(
 
 def count(scanner: Scanner, site: Site, funnel: Funnel, is_gone: Callable[[], bool] = never) -> Answer:
     """Raises what scans raise."""
-    names = (VERDICT, *(one.dimension for one in funnel.filters))
-    facts = (column for name in names for column in facts_of(name, ruled=is_ruled(site)))
+    names, common = (VERDICT, *(one.dimension for one in funnel.filters)), scanner.common()
+    facts = (column for name in names for column in facts_of(name, ruled=is_ruled(site, common)))
     columns = Columns(tuple(dict.fromkeys((*_COLUMNS, *facts))))
 
     def scan(found: Found, stop: Stop) -> Answer:
         def take(piece: Piece) -> tuple[pl.DataFrame, int]:
-            taking = _Taking(funnel, Lookup(piece.site, scanner.interpreter))
+            taking = _Taking(funnel, Lookup(piece.site, scanner.interpreter, piece.common))
             return taking.take(scanner.read(site, piece.hours, columns, stop).events)
 
-        parts = list(scanner.each(site, found.hours, take))
+        parts = list(scanner.each(site, common, found.hours, take))
         taken = pl.concat([_nothing(funnel), *(rows for rows, _ in parts)])
         reached = _reached(funnel, taken)
         return Answer(reached, sum(visits for _, visits in parts), found.published.until_ms, found.bytes)

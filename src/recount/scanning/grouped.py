@@ -26,9 +26,10 @@ from recount.interpret import Interpreter
 from recount.periods import HOUR_MS, QUARTER_MS, day_span_ms
 from recount.querying.buckets import starts
 from recount.querying.measures import fitting
+from recount.rules import EVERY_SITE
 from recount.scanning.asked import Asked
 from recount.scanning.dimensions import Lookup, having, with_value
-from recount.store.catalog import Site
+from recount.store.catalog import NO_COMMON, Site
 
 LABEL: Final = "_label"
 WHOLE: Final = 0
@@ -80,14 +81,16 @@ class Buckets:
 
 
 class Counting:
-    """Counts chunks of one site's rows; `merged` adds them up. Safe to share between threads."""
+    """Counts chunks of one site's rows, given what holds on all; `merged` adds them up. Safe to share between
+    threads."""
 
-    def __init__(self, site: Site, asked: Asked, interpreter: Interpreter) -> None:
+    def __init__(self, site: Site, asked: Asked, interpreter: Interpreter, common: Site = NO_COMMON) -> None:
         self._site = site
+        self._common = common
         self._asked = asked
         self._buckets = Buckets.of(asked, site.timezone)
         self._interpreter = interpreter
-        self._lookup = Lookup(site, interpreter)
+        self._lookup = Lookup(site, interpreter, common)
 
     def count(self, events: pl.DataFrame, ends: pl.DataFrame) -> Rollup:
         """Rows whose `site` is the label of their combination (see `values_of`).
@@ -129,6 +132,7 @@ class Counting:
 
     def _folded(self, events: pl.DataFrame, ends: pl.DataFrame) -> Rollup:
         sites = dict.fromkeys({*events["site"].unique(), *ends["site"].unique()}, self._site)
+        sites[EVERY_SITE] = self._common
         batch = batch_of(events, ends, sites, self._interpreter, QUARTER_MS, self._buckets.step_ms)
         tally = _OneDimension(batch.grid, self._asked.counted_as)
         match self._asked.counted_as:

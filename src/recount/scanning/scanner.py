@@ -46,9 +46,10 @@ class Scanned:
 
 @dataclass(frozen=True)
 class Piece:
-    """Hours that are worked on together, and the site by the rules that count them."""
+    """Hours that are worked on together; the site, and what holds on all, by the rules that count them."""
 
     site: Site
+    common: Site
     hours: list[Hour]
 
 
@@ -106,9 +107,10 @@ class Scanner:
         def scan(found: Found, stop: Stop) -> Scanned:
             def count(piece: Piece) -> Rollup:
                 chunk = self.read(site, piece.hours, columns, stop)
-                return Counting(piece.site, asked, self.interpreter).count(chunk.events, chunk.ends)
+                counting = Counting(piece.site, asked, self.interpreter, piece.common)
+                return counting.count(chunk.events, chunk.ends)
 
-            parts = list(self.each(site, found.hours, count))
+            parts = list(self.each(site, asked.common, found.hours, count))
             sources = tuple((hour.source.hour, hour.source.generation) for hour in found.hours)
             return Scanned(merge(parts), found.published.until_ms, found.bytes, sources)
 
@@ -142,15 +144,21 @@ class Scanner:
                     return result
         raise AssertionError("the last try raises or returns")
 
-    def each(self, site: Site, hours: Iterable[Hour], work: Callable[[Piece], T]) -> Iterator[T]:
-        """`work` on neighbouring hours together, several at a time; results in order of time."""
-        return in_order(work, self.pieces(site, hours), WORKERS)
+    def common(self) -> Site:
+        """What holds on all sites now; scans are given it, so that all of one answer is counted alike."""
+        return self._rulebook.common()
 
-    def pieces(self, site: Site, hours: Iterable[Hour]) -> Iterator[Piece]:
+    def each(
+        self, site: Site, common: Site, hours: Iterable[Hour], work: Callable[[Piece], T]
+    ) -> Iterator[T]:
+        """`work` on neighbouring hours together, several at a time; results in order of time."""
+        return in_order(work, self.pieces(site, common, hours), WORKERS)
+
+    def pieces(self, site: Site, common: Site, hours: Iterable[Hour]) -> Iterator[Piece]:
         """Neighbouring hours that are counted by the same rules."""
-        in_force = SitesInForce({site.id: site}, self._rulebook)
+        in_force = SitesInForce({site.id: site, common.id: common}, self._rulebook)
         for sites, alike in in_force.apart((hour.source.hour, hour) for hour in hours):
-            yield from (Piece(sites[site.id], few) for few in together(alike))
+            yield from (Piece(sites[site.id], sites[common.id], few) for few in together(alike))
 
     def read(self, site: Site, hours: Sequence[Hour], columns: Columns, stop: Stop) -> Chunk:
         return self.reader.read(site.id, hours, columns, stop)

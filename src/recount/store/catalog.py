@@ -1,4 +1,9 @@
-"""Sites and their tokens, kept in the table `catalog` as one item an entity."""
+"""Sites and their tokens, kept in the table `catalog` as one item an entity.
+
+site   / <id>     a site with its rules
+common / rules    the rules for all sites
+token  / <digest> whose a token is
+"""
 
 from __future__ import annotations
 
@@ -13,16 +18,27 @@ from zoneinfo import ZoneInfo, available_timezones
 import msgspec
 
 from recount.errors import Conflict, InvalidInput
-from recount.rules import BotRule, Exclusion, Goal, Rules, SourceRule
+from recount.rules import EVERY_SITE, BotRule, Exclusion, Goal, Rules, SourceRule
 from recount.store.rule_versions import Version, Versions
-from recount.store.table import Table
+from recount.store.table import Key, Table
 from recount.timeline import Timeline
 
-__all__ = ["Catalog", "Goal", "Identity", "Redaction", "Site", "token_allows", "token_digest", "validate"]
+__all__ = [
+    "NO_COMMON",
+    "Catalog",
+    "Goal",
+    "Identity",
+    "Redaction",
+    "Site",
+    "token_allows",
+    "token_digest",
+    "validate",
+]
 
 Identity = Literal["daily_hash", "first_party"]
 DoNotTrack = Literal["respect", "ignore"]
 SITES: Final = "site"
+COMMON: Final[Key] = ("common", "rules")
 TOKENS: Final = "token"
 FIRST_PARTY_SECRET: Final = "first-party visitors"
 RESERVED: Final = frozenset(
@@ -103,6 +119,10 @@ class Site:
         return max(self.spread, self.widest_spread)
 
 
+NO_COMMON: Final = Site(id=EVERY_SITE, domain="")
+"""The rules for all sites before there are any."""
+
+
 def validate(site: Site) -> None:
     """Raises InvalidInput naming the field at fault."""
     if site.id in RESERVED:
@@ -165,13 +185,26 @@ class Catalog:
         return changed
 
     def swap(self, before: Site, after: Site) -> bool:
-        """Write a site if it is still as it was read; whether it was."""
-        validate(after)
+        """Write a site, or the rules for all of them, if it is still as it was read; whether it was."""
+        if after.id != EVERY_SITE:
+            validate(after)
         try:
-            self._table.put(_item(after), if_equals={"site": _item(before)["site"]})
+            if before == NO_COMMON:
+                self._table.put(_item(after), if_absent=True)
+            else:
+                self._table.put(_item(after), if_equals={"site": _item(before)["site"]})
         except Conflict:
             return False
         return True
+
+    def common(self) -> Site:
+        """What holds on every site: of it only the rules count, their versions and their timeline."""
+        item = self._table.get(COMMON, consistent=True)
+        return NO_COMMON if item is None else _site(item)
+
+    def ruled(self) -> dict[str, Site]:
+        """Every site by its id, and what holds on all under EVERY_SITE: what the fold counts by."""
+        return self.sites() | {EVERY_SITE: self.common()}
 
     def get(self, site_id: str) -> Site | None:
         item = self._table.get((SITES, site_id), consistent=True)
@@ -218,7 +251,8 @@ def token_allows(tokens: dict[str, str], token: str, site_id: str) -> bool:
 
 
 def _item(site: Site) -> dict[str, object]:
-    return {"pk": SITES, "sk": site.id, "site": msgspec.json.encode(site).decode()}
+    pk, sk = COMMON if site.id == EVERY_SITE else (SITES, site.id)
+    return {"pk": pk, "sk": sk, "site": msgspec.json.encode(site).decode()}
 
 
 def _site(item: dict[str, str]) -> Site:

@@ -1,4 +1,4 @@
-"""The sites by the rules that are in force for an hour."""
+"""The sites, and what holds on all of them, by the rules that are in force for an hour."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from dataclasses import replace
 from itertools import groupby
 from typing import TypeVar
 
+from recount.rules import EVERY_SITE
 from recount.store.catalog import Site
+from recount.store.provenance import Provenance
 from recount.store.rulebook import Rulebook
 from recount.timeline import at
 
@@ -16,8 +18,8 @@ T = TypeVar("T")
 
 
 class SitesInForce:
-    """One state of the catalog. `instead`: site -> the version that counts every hour, in place of those in
-    force."""
+    """One state of the catalog (`Catalog.ruled`). `instead`: site, or EVERY_SITE -> the version that counts
+    every hour, in place of those in force."""
 
     def __init__(
         self, sites: Mapping[str, Site], rulebook: Rulebook, instead: Mapping[str, int] | None = None
@@ -33,7 +35,7 @@ class SitesInForce:
         self._made: dict[int, Mapping[str, Site]] = {}
 
     def at(self, hour: str) -> Mapping[str, Site]:
-        """Every site by the rules that count an hour."""
+        """Every site, and EVERY_SITE if it was given, by the rules that count an hour."""
         epoch = self._epoch(hour)
         if epoch not in self._made:
             ruled = {
@@ -47,6 +49,17 @@ class SitesInForce:
         """The version of a site's rules that counts an hour; None for a site that is not in the catalog."""
         known = self.at(hour).get(site)
         return None if known is None else known.rules_version
+
+    def has_counted(self, made: Provenance) -> bool:
+        """Whether the sites that a generation of an hour speaks for were counted by what is in force for it.
+
+        Of a site that has left the catalog there are no rules of its own to ask for.
+        """
+        common = self.version(EVERY_SITE, made.period)
+        if any(common not in (None, made.common_version(site)) for site in made.sites):
+            return False
+        sites = [site for site in made.only or made.rules if site in made.rules]
+        return all(self.version(site, made.period) in (None, made.rules[site]) for site in sites)
 
     def apart(self, hours: Iterable[tuple[str, T]]) -> Iterator[tuple[Mapping[str, Site], list[T]]]:
         """Neighbours (hour, anything) that are counted by the same rules, with the sites."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 Kind = Literal["hour", "day", "month"]
+NO_RULES: Final = 1
+"""The first version of the rules for all sites, before there were any."""
 
 
 def period_key(kind: Kind, period: str) -> str:
@@ -30,13 +32,14 @@ class ArchiveSource(msgspec.Struct, frozen=True, kw_only=True):
 class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     """One generation of one period.
 
-    `sites`: rows per site; `ledger`: per site what became of the accepted events; `children`: per site slot
-    the generation of each hour (of a day) or day (of a month) it was made from; `zones`: the time zone that
-    each site's day or month was made in. `carry_in`, `carry_out`: `ArchiveInfo.carry_digest` of the hour
-    before and of this one ("": no open visit). `open_until` (ms UTC) is set for an hour published before its
-    end. `only`: the sites that the generation speaks for; empty: all. `reprocessing` is set for a candidate
-    that waits for its reprocessing to be published. `publication` and `published_ms`: the move that showed it
-    first, known to `Manifests` alone.
+    `rules`: the version of each site's own rules; `common`: by site the version of the rules for all, where
+    that is not the first (NO_RULES). `sites`: rows per site; `ledger`: per site what became of the accepted
+    events; `children`: per site slot the generation of each hour (of a day) or day (of a month) it was made
+    from; `zones`: the time zone that each site's day or month was made in. `carry_in`, `carry_out`:
+    `ArchiveInfo.carry_digest` of the hour before and of this one ("": no open visit). `open_until` (ms UTC)
+    is set for an hour published before its end. `only`: the sites that the generation speaks for; empty: all.
+    `reprocessing` is set for a candidate that waits for its reprocessing to be published. `publication` and
+    `published_ms`: the move that showed it first, known to `Manifests` alone.
     """
 
     kind: Kind
@@ -47,6 +50,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     run_id: str = ""
     rules: dict[str, int] = {}
+    common: dict[str, int] = {}
     archive: ArchiveSource | None = None
     carry_in: str = ""
     carry_out: str = ""
@@ -67,4 +71,8 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def head(self) -> Provenance:
         """Without what it says of each site: that part grows with the sites and stays in the object store."""
-        return msgspec.structs.replace(self, rules={}, zones={}, sites={}, ledger={})
+        return msgspec.structs.replace(self, rules={}, common={}, zones={}, sites={}, ledger={})
+
+    def common_version(self, site: str) -> int:
+        """The version of the rules for all sites that an hour of a site was counted by."""
+        return self.common.get(site, NO_RULES)

@@ -1,4 +1,4 @@
-"""Versions of the rules of sites, kept for ever. In the table `catalog`:
+"""Versions of the rules of sites, and of those for all (EVERY_SITE), kept for ever. In the table `catalog`:
 
 rules#<site> / <version, 8 digits>   what it says, who made it, when, why
 """
@@ -10,7 +10,7 @@ from contextlib import suppress
 import msgspec
 
 from recount.errors import Conflict
-from recount.rules import Rules
+from recount.rules import Rules, whose
 from recount.store.records import Records
 from recount.store.table import Key, Table
 from recount.timeline import Since
@@ -48,7 +48,7 @@ class Versions:
             Version,
             attribute="version",
             key_of=lambda version: _key(version.site, version.version),
-            conflict=lambda version: f"the rules of {version.site} were changed meanwhile; look again",
+            conflict=lambda version: f"the rules {whose(version.site)} were changed meanwhile; look again",
         )
 
     def find(self, site: str, number: int) -> Version | None:

@@ -1,4 +1,5 @@
-"""Every version of the rules of every site, the draft of the next one, and which is in force when.
+"""Every version of the rules of every site and of those for all, the draft of the next one, and which is in
+force when.
 
 What is in force is what the site's own item says (`Site.rules_version`, `Site.timeline`), so a version comes
 into force by one conditional write. The newest version that was never in force is the draft, if it is not
@@ -8,11 +9,12 @@ discarded.
 from __future__ import annotations
 
 from dataclasses import replace
+from shlex import quote
 from typing import Final
 
 from recount.errors import Conflict, InvalidInput
 from recount.periods import hour_of, next_hour
-from recount.rules import Rules
+from recount.rules import EVERY_SITE, Rules, whose
 from recount.store.catalog import Catalog, Site, version_of
 from recount.store.rule_versions import Version, Versions
 from recount.store.table import Table
@@ -29,11 +31,17 @@ class Rulebook:
         self._catalog = Catalog(table)
 
     def site(self, site_id: str) -> Site:
-        """Raises InvalidInput where there is none of that id."""
+        """Whose rules: a site, or EVERY_SITE. Raises InvalidInput where there is none of that id."""
+        if site_id == EVERY_SITE:
+            return self.common()
         site = self._catalog.get(site_id)
         if site is None:
             raise InvalidInput(f"there is no site {site_id!r}; see `recount sites list`", field="site")
         return site
+
+    def common(self) -> Site:
+        """The rules for all sites, as far as they go like those of one."""
+        return self._catalog.common()
 
     def versions(self, site_id: str) -> list[Version]:
         """Every version, oldest first; one that was in force before any was kept is what the site says."""
@@ -51,7 +59,9 @@ class Rulebook:
         if site.rules_version == number:
             return version_of(site)
         known = ", ".join(str(v.version) for v in self.versions(site_id))
-        raise InvalidInput(f"the rules of {site_id} have no version {number} (known: {known})", field="rules")
+        raise InvalidInput(
+            f"the rules {whose(site_id)} have no version {number} (known: {known})", field="rules"
+        )
 
     def draft(self, site: Site) -> Version | None:
         """The version that is worked on, if there is one."""
@@ -99,7 +109,8 @@ class Rulebook:
             return
         now = f"{draft.version} is the draft" if draft else f"{site.rules_version} is in force"
         raise Conflict(
-            f"rules {number} of {site_id} are not the draft any more, {now}: recount rules show {site_id}"
+            f"rules {number} {whose(site_id)} are not the draft any more, {now}: "
+            f"recount rules show {quote(site_id)}"
         )
 
     def bring_into_force(self, site_id: str, number: int, spans: Spans, *, how: str, now_ms: int) -> Site:
@@ -117,7 +128,7 @@ class Rulebook:
             ruled = replace(site.ruled(version.rules, number), newest_rules=number, timeline=timeline)
             if self._catalog.swap(site, ruled):
                 return ruled
-        raise Conflict(f"site {site_id} is changed by others all the time")
+        raise Conflict(f"the rules {whose(site_id)} are changed by others all the time")
 
     def withdraw(self, site_id: str, number: int, now_ms: int) -> Site:
         """As if a version had not come into force, but for the hours that it counted while it was.
@@ -135,7 +146,7 @@ class Rulebook:
             ruled = replace(site.ruled(self.version(site_id, current).rules, current), timeline=timeline)
             if ruled == site or self._catalog.swap(site, ruled):
                 return ruled
-        raise Conflict(f"site {site_id} is changed by others all the time")
+        raise Conflict(f"the rules {whose(site_id)} are changed by others all the time")
 
 
 def past_spans(spans: list[tuple[str, str]], *, until_now: bool) -> Spans:

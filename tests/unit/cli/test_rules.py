@@ -214,3 +214,25 @@ def test_impact_says_what_a_version_said_and_what_came_after_it(desk: Desk) -> N
     said: Any = call(desk, impact.impact, "--rule", "demo:2").output
     assert "Rules 2 of demo say (not DE):\n  exclude country DE" in said
     assert "Rules 3, which followed, differ:\n  + exclude country FR" in said
+
+
+def test_rules_for_all_sites_are_named_by_a_star(desk: Desk) -> None:
+    said = call(desk, rules.rules, "add", "*", "bot", "--user-agent", "*Probe*", "--why", "new").output
+    assert "Draft 2 of the rules for all sites, against 1 in force" in said
+    assert "recount rules preview '*'" in said
+    call(desk, rules.rules, "discard", "*")
+    with pytest.raises(InvalidInput, match="what holds on all sites has no draft") as none:
+        call(desk, rules.rules, "discard", "*")
+    assert "recount rules add '*'" in str(none.value)
+    call(desk, rules.rules, "revert", "*", "2")
+    said = call(desk, rules.rules, "activate", "*", "--from-now").output
+    assert "Rules 3 for all sites count from" in said
+    shown = call(desk, rules.rules, "show", "demo").output
+    assert (
+        "Rules 1 of demo are in force:\n  none\nAnd rules 3 for all sites:\n  bot user_agent *Probe*" in shown
+    )
+    assert "Rules 3 for all sites are in force" in call(desk, rules.rules, "show", "*").output
+    call(desk, rules.rules, "add", "*", "goal", "signup", "--event", "Signup")
+    call(desk, rules.rules, "activate", "*", "--from-now")
+    assert "goal signup: event Signup" in call(desk, rules.goals, "list", "demo").output
+    assert "Rules 3 for all sites say (as in version 2):" in call(desk, impact.impact, "--rule", "*:3").output

@@ -67,3 +67,13 @@ def test_a_correction_of_one_site_says_nothing_of_the_others(press: Press) -> No
     assert impacts(press).of(of_logic(6)).sites == {"berlin": HOURS[:2], "utc": [HOURS[1]]}
     press.undo(publication)
     assert impacts(press).of(of_logic(6)).sites == {"berlin": HOURS[:2], "utc": HOURS[:2]}
+
+
+def test_the_rules_for_all_sites_in_one_version_or_any(press: Press) -> None:
+    made = press.candidate(
+        HOURS[0], hour_rollup(HOURS[0], ["utc", "berlin"], views=9), common={"utc": 2, "berlin": 2}
+    )
+    press.publisher.publish([made], "hour")
+    assert impacts(press).of(of_rules("*:2")).sites == {"berlin": HOURS[:1], "utc": HOURS[:1]}
+    assert impacts(press).of(of_rules("*:1")).sites == {"berlin": HOURS[1:], "utc": HOURS[1:]}
+    assert impacts(press).of(of_rules("*")).hours == HOURS

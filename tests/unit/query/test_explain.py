@@ -28,6 +28,7 @@ def press(tmp_path: Path) -> Press:
                 hour_rollup(hour, ["utc", "berlin"]),
                 archive=archive,
                 rules={"utc": 3},
+                common={"utc": 2} if n == 2 else {},
                 run_id=f"run-{n}",
                 logic_version=7,
                 reason="hour",
@@ -56,6 +57,7 @@ def test_a_number_is_traced_to_its_hours_runs_offsets_and_publication(press: Pre
     last = found["hours"][-1]
     assert last["archive"] == {"generation": "a2", "offsets": {"events/00000": 12}}
     assert (last["logic_version"], last["rules_version"], last["run"]) == (7, 3, "page/run-2")
+    assert [h["common_rules_version"] for h in found["hours"]] == [1, 1, 2]
     assert last["publication"] == root.id
     assert last["published"].endswith("Z")
     assert found["hours_left_out"] == 0

@@ -15,7 +15,9 @@ from recount.counting.rollup import Rollup, merge
 from recount.counting.visits import cut
 from recount.erasing.tombstone import Tombstone
 from recount.event import encode
+from recount.rules import EVERY_SITE, BotRule, Rules
 from recount.store.archive import Archive
+from recount.store.catalog import NO_COMMON
 from streaming.carries import ArchivedCarries
 from streaming.places import partitions_of, places_of
 from tests.made import TS
@@ -140,3 +142,13 @@ def test_any_split_gives_the_same_numbers(
         stage.pipeline.sweep(TS + 300 * MINUTE)
     for site in SITES:
         assert whole(one, site).rows.equals(whole(many, site).rows)
+
+
+def test_what_holds_on_all_sites_counts_live_too_also_on_one_that_the_catalog_lacks(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    probe = BotRule(counts_as="bot", by="user_agent", pattern="*AcmeProbe*")
+    stage.catalog[EVERY_SITE] = NO_COMMON.ruled(Rules(bots=(probe,)), 2)
+    for site in ("demo", "too-new"):
+        stage.given(seen(0, 1, site=site, ua="Mozilla/5.0 AcmeProbe/1.0"), seen(1, 2, site=site))
+        assert total(stage, site)["pageviews"] == 1
+    assert stage.sites.get(EVERY_SITE) is None, "it is no site"
