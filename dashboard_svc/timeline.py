@@ -71,22 +71,20 @@ def view(
     known = {row["at"]: row for row in rows}
     values = _values(known, buckets, metric, fresh.now_ms)
     earlier, before = _before(site, shown, metric, rows_before, fresh.now_ms)
-    top = chart.axis_top(
-        [*values, *before],
-        seconds=metric.kind is Kind.SECONDS,
-        at_most=1.0 if metric.kind is Kind.SHARE else None,
-    )
+    top = _axis_top(metric, [*values, *before])
     ends = [*buckets[1:], shown.span.bounds_ms(site.timezone)[1]]
     drawing = chart.draw(values, before[: len(values)], _settled(known, buckets, ends, fresh.now_ms), top)
     words_at = partial(_bucket_words, hourly=shown.hourly, zone=site.timezone, long=True)
     touched = [[c for c in corrections if c.overlaps(*bucket)] for bucket in zip(buckets, ends, strict=True)]
+    then = [(words_at(at), metric.exact(value)) for at, value in zip(earlier, before, strict=True)]
+    then += [("", "")] * (len(buckets) - len(then))
     points = [
         Point(
             label=words_at(at),
             value=metric.exact(values[i]),
             y=drawing.ys[i],
-            before_label=words_at(earlier[i]) if i < len(before) else "",
-            before=metric.exact(before[i]) if i < len(before) else "",
+            before_label=then[i][0],
+            before=then[i][1],
             tip=_point_tip(known.get(at), at, ends[i], fresh),
             corrected=_corrected(touched[i], day_of(at, site.timezone), metric, hourly=shown.hourly),
         )
@@ -155,6 +153,11 @@ def _before(
     buckets = _buckets(whole, shown.hourly, site.timezone)
     known = {row["at"]: row for row in rows}
     return buckets, _values(known, buckets, metric, now_ms)
+
+
+def _axis_top(metric: Metric, values: Sequence[Value]) -> float:
+    seconds, at_most = metric.kind is Kind.SECONDS, 1.0 if metric.kind is Kind.SHARE else None
+    return chart.axis_top(values, seconds=seconds, at_most=at_most)
 
 
 def _axis_text(metric: Metric, value: float) -> str:

@@ -66,6 +66,11 @@ def create_app(views: Views, ready: Callable[[], bool], metrics: Metrics, *, min
             Response(orjson.dumps(views.totals(_hours()).as_json()), mimetype="application/json")
         )
 
+    _add_health(app, ready, metrics)
+    return app
+
+
+def _add_health(app: Flask, ready: Callable[[], bool], metrics: Metrics) -> None:
     @app.get("/healthz")
     def healthz() -> Response:
         return Response("ok\n", mimetype="text/plain")
@@ -80,8 +85,6 @@ def create_app(views: Views, ready: Callable[[], bool], metrics: Metrics, *, min
     def exposition() -> Response:
         body, content_type = metrics.exposition()
         return Response(body, content_type=content_type)
-
-    return app
 
 
 def _rollup(known: Known, covered: Sequence[str]) -> Response:

@@ -34,15 +34,6 @@ VERSION: Final = "Recount-Version"
 def blueprint(services: Services) -> Blueprint:
     api = Blueprint("api", __name__)
 
-    def answered(site: Site, queries: list[Query]) -> CorrectedAnswers:
-        with services.metrics.histogram(QUERY_SECONDS).labels("api").time():
-            return services.answerer.answer_many(site, queries, request.environ.get(IS_GONE, never))
-
-    def explained(bodies: list[Any], site: Site, answers: CorrectedAnswers) -> dict[str, Any]:
-        if not any(body.get("explain") for body in bodies):
-            return {}
-        return {"explain": services.explainer.explain(site, answers.used)}
-
     @api.post(PATH)
     def post() -> Response:
         """One query, or a list of queries of one site, answered from one state of what is published."""
@@ -50,14 +41,14 @@ def blueprint(services: Services) -> Blueprint:
         now_ms = services.now_ms()
         if not isinstance(body, list):
             site, query = parse(body, services.sites.get, now_ms)
-            answers = answered(site, [query])
-            return json_answer(_answer(site, query, answers) | explained([body], site, answers))
+            answers = _answered(services, site, [query])
+            return json_answer(_answer(site, query, answers) | _explained(services, [body], site, answers))
         site, queries = _queries(body, services, now_ms)
-        answers = answered(site, queries)
+        answers = _answered(services, site, queries)
         said = described(site, queries, answers)
         tables = zip(answers.tables, said, strict=True)
         whole = {"answers": [{"rows": rows} | about for rows, about in tables]}
-        return json_answer(whole | _fresh(answers) | explained(body, site, answers))
+        return json_answer(whole | _fresh(answers) | _explained(services, body, site, answers))
 
     @api.get(PATH)
     def get() -> Response:
@@ -68,12 +59,25 @@ def blueprint(services: Services) -> Blueprint:
         unchanged = asked.unchanged(lambda: services.answerer.stamp(site, [query]))
         if unchanged is not None:
             return unchanged
-        answers = answered(site, [query])
+        answers = _answered(services, site, [query])
         answer = json_answer(_answer(site, query, answers))
         answer.headers[VERSION] = caching.name(answers, SALT)
         return asked.answer(answer, answers)
 
     return api
+
+
+def _answered(services: Services, site: Site, queries: list[Query]) -> CorrectedAnswers:
+    with services.metrics.histogram(QUERY_SECONDS).labels("api").time():
+        return services.answerer.answer_many(site, queries, request.environ.get(IS_GONE, never))
+
+
+def _explained(
+    services: Services, bodies: list[Any], site: Site, answers: CorrectedAnswers
+) -> dict[str, Any]:
+    if not any(body.get("explain") for body in bodies):
+        return {}
+    return {"explain": services.explainer.explain(site, answers.used)}
 
 
 def _queries(body: list[Any], services: Services, now_ms: int) -> tuple[Site, list[Query]]:

@@ -32,17 +32,24 @@ class Counts:
 
 def lines(erasure: Erasure, found: Counts, settings: Settings) -> list[Line]:
     """All of it. The moments are those at which each store's own retention ends."""
-    figures, asked_ms = erasure.figures, erasure.requested_ms
-    kafka_ms = asked_ms + settings.kafka_retention_ms
-    raw = figures["raw_events"] + figures["raw_events_edited"]
-    archived = figures["archive_events"] + figures["archive_events_edited"]
+    return [*_taken_out(erasure, found), *_hidden(erasure, found, settings), *_let_go(erasure, found)]
+
+
+def _taken_out(erasure: Erasure, found: Counts) -> list[Line]:
+    """What was rewritten or deleted, and counted before and after."""
+    figures = erasure.figures
     events = "erased" if erasure.what != "property" else "rid of the property"
     return [
-        Line(store="raw items", done=f"rewritten, events {events}", before=raw, after=found.raw_left),
+        Line(
+            store="raw items",
+            done=f"rewritten, events {events}",
+            before=figures["raw_events"] + figures["raw_events_edited"],
+            after=found.raw_left,
+        ),
         Line(
             store="archive",
             done=f"{len(erasure.hours)} hours rewritten, {found.emptied} older generations emptied",
-            before=archived,
+            before=figures["archive_events"] + figures["archive_events_edited"],
             after=found.archive_left,
         ),
         Line(
@@ -59,7 +66,14 @@ def lines(erasure: Erasure, found: Counts, settings: Settings) -> list[Line]:
         ),
         Line(store="history", done=f"publications that can no longer be undone: {found.publications}"),
         Line(store="reprocessings", done=f"open ones discarded: {found.candidates}"),
-        Line(store="kafka", done=HIDDEN, until_ms=kafka_ms),
+    ]
+
+
+def _hidden(erasure: Erasure, found: Counts, settings: Settings) -> list[Line]:
+    """What cannot be rewritten and waits for its end."""
+    asked_ms = erasure.requested_ms
+    return [
+        Line(store="kafka", done=HIDDEN, until_ms=asked_ms + settings.kafka_retention_ms),
         Line(
             store="dead letters",
             done=f"{HIDDEN}; never replayed",
@@ -67,6 +81,12 @@ def lines(erasure: Erasure, found: Counts, settings: Settings) -> list[Line]:
             until_ms=asked_ms + settings.dead_retention_days * DAY_MS,
         ),
         Line(store="spools", done=f"{HIDDEN} once shipped", until_ms=erasure.expires_ms),
+    ]
+
+
+def _let_go(erasure: Erasure, found: Counts) -> list[Line]:
+    """What only remembers: memories, caches, keys, backups."""
+    return [
         Line(store="dax", done=found.forgotten),
         Line(store="dashboards", done="let go of all segments in their memory within seconds"),
         Line(store="shared caches", done="ask again, by tag; purge answers kept under an old name (g=...)"),
