@@ -28,11 +28,12 @@ from recount.store.candidates import Candidates
 from recount.store.catalog import Site
 from recount.store.correction_log import CorrectionLog
 from recount.store.manifests import Manifests, Publication
+from recount.store.memory_table import MemoryTable
 from recount.store.provenance import Provenance, period_key
 from recount.store.reprocessings import HourDone, Reprocessing, Reprocessings
 from recount.store.rulebook import Rulebook
 from recount.store.segments import SegmentStore
-from recount.store.table import MemoryTable, Table
+from recount.store.table import Table
 
 SLOTS = 4
 MONTH_MS = 31 * 24 * HOUR_MS  # ahead, so that every month that the tests write is over

@@ -21,8 +21,9 @@ from orchestration.steps.publish_range import publish_range
 from orchestration.steps.rollup_range import rollup_range
 from recount.kafka import EVENTS
 from recount.periods import HOUR_MS, hour_of, hour_start_ms
+from recount.store.memory_table import MemoryTable
 from recount.store.raw_items import raw_items
-from recount.store.table import Item, MemoryTable, Value
+from recount.store.table import Item, Value
 from tests.bench import generate, one_core
 from tests.bench.bench_hour import place_in
 from tests.bench.rows import Row, show

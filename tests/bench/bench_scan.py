@@ -28,8 +28,8 @@ from recount.scanning.scanner import Scanner
 from recount.scanning.sources import Published, Source
 from recount.store.archive import Archive, ArchiveInfo, by_slot
 from recount.store.catalog import Site
+from recount.store.memory_table import MemoryTable
 from recount.store.rulebook import Rulebook
-from recount.store.table import MemoryTable
 from tests.bench import generate
 from tests.bench.rows import Row
 

@@ -10,9 +10,9 @@ from typing import Any, Final
 from lambdas.store_batches import prepare
 from recount.periods import HOUR_MS, hour_start_ms
 from recount.settings import Settings
+from recount.store.memory_table import MemoryTable
 from recount.store.raw import RawStore
 from recount.store.raw_batch import RawBatch
-from recount.store.table import MemoryTable
 from tests.bench import generate, one_core
 from tests.bench.rows import Row
 from tests.bench.values import PARTITIONS, in_partitions, values

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from recount.settings import Settings
-from recount.store.table import MemoryTable, Table
+from recount.store.memory_table import MemoryTable
+from recount.store.table import Table
 from recount.store.tables import ensure_tables, open_tables
 
 KINDS = ("memory", "dynamodb")

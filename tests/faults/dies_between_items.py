@@ -17,8 +17,9 @@ from deploy.local.kafka_payload import payload
 from lambdas.store_batches import App, store
 from recount import kafka
 from recount.settings import Settings
+from recount.store.dynamo_table import DynamoTable
 from recount.store.raw import RawStore
-from recount.store.table import DynamoTable, Item
+from recount.store.table import Item
 from recount.store.tables import dynamodb_client
 from tests.faults.room import now_ms
 

@@ -10,8 +10,8 @@ import pytest
 
 from recount.errors import Conflict, InvalidInput
 from recount.store.catalog import Catalog, Goal, Site, token_allows
+from recount.store.memory_table import MemoryTable
 from recount.store.salts import Salts, visitor_hash
-from recount.store.table import MemoryTable
 
 SITE = Site(id="shop", domain="shop.example", goals=(Goal(name="Bought", event="purchase"),))
 

@@ -10,8 +10,8 @@ from recount.dead_letters import NOTHING_WHOLE, REFUSED, Fate, Fates, Kept, Outc
 from recount.errors import Unavailable
 from recount.quarantine import DeadLetter, Replay
 from recount.settings import Settings
+from recount.store.memory_table import MemoryTable
 from recount.store.raw import RawStore
-from recount.store.table import MemoryTable
 from tests.made import TS, value
 
 

@@ -22,7 +22,8 @@ from botocore.config import Config
 from recount.errors import Unavailable
 from recount.metrics import DAX_READS, Metrics
 from recount.settings import Settings
-from recount.store.table import DynamoTable, Item, Key, Reads, Table
+from recount.store.dynamo_table import DynamoTable
+from recount.store.table import Item, Key, Reads, Table
 from recount.store.tables import ROLLUPS, access_key
 
 PAUSE_MIN_S: Final = 1.0

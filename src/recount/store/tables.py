@@ -9,7 +9,9 @@ import boto3
 from botocore.config import Config
 
 from recount.settings import Settings
-from recount.store.table import DynamoTable, MemoryTable, Table
+from recount.store.dynamo_table import DynamoTable
+from recount.store.memory_table import MemoryTable
+from recount.store.table import Table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

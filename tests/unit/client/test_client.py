@@ -36,7 +36,7 @@ from recount.client.http import ATTEMPTS_MAX, Http
 from recount.client.tables import COUNTS, RATES, REVENUE
 from recount.querying.query import LIMIT_MAX, METRICS
 from recount.store.catalog import Site
-from recount.store.table import MemoryTable
+from recount.store.memory_table import MemoryTable
 from recount.store.tokens import Tokens
 from tests.unit.dashboard.fake import NOW_MS, Door, FakeAnswerer, FakeLive, services
 

@@ -32,10 +32,11 @@ from recount.settings import Settings
 from recount.store.catalog import Catalog, Site
 from recount.store.correction_log import CorrectionLog
 from recount.store.manifests import Manifests
+from recount.store.memory_table import MemoryTable
 from recount.store.reconciliations import Reconciliations
 from recount.store.rulebook import Rulebook
 from recount.store.segments import SegmentStore
-from recount.store.table import MemoryTable, Table
+from recount.store.table import Table
 from recount.store.tokens import Tokens
 
 NOW_MS: Final = 1_795_442_400_000 - 26 * 60_000  # 2026-11-23 13:34 UTC, a Monday

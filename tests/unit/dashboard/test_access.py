@@ -15,7 +15,7 @@ from dashboard_svc.access.rates import CALLERS_MAX, Rates, client_key
 from dashboard_svc.app import create_app
 from recount.errors import SetupError
 from recount.store.catalog import Catalog
-from recount.store.table import MemoryTable
+from recount.store.memory_table import MemoryTable
 from recount.store.tokens import DAY_MS, Tokens
 from tests.unit.dashboard.conftest import SITES
 from tests.unit.dashboard.fake import NOW_MS, Door, FakeAnswerer, FakeLive, services

@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 from dashboard_svc.app import create_app
 from dashboard_svc.corrected import KEPT_S, KeptLog, notes
 from recount.store.correction_log import CorrectionLog
-from recount.store.table import MemoryTable
+from recount.store.memory_table import MemoryTable
 from tests.unit.dashboard.conftest import SITES
 from tests.unit.dashboard.fake import NOW_MS, FakeAnswerer, services
 from tests.unit.dashboard.some import COMPUTED, CORRECTIONS, LATE, correction, hours

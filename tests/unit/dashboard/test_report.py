@@ -15,7 +15,7 @@ from dashboard_svc.panels import BY_NAME, TABS
 from recount.corrections import Correction
 from recount.store.catalog import Site
 from recount.store.correction_log import CorrectionLog
-from recount.store.table import MemoryTable
+from recount.store.memory_table import MemoryTable
 from tests.unit.dashboard.fake import NOW_MS, FakeAnswerer
 from tests.unit.dashboard.some import COMPUTED, CORRECTIONS, LATE
 

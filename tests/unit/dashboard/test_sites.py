@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dashboard_svc.sites import Sites
 from recount.store.catalog import Catalog, Site
-from recount.store.table import MemoryTable
+from recount.store.memory_table import MemoryTable
 
 
 def test_sites_are_kept_and_a_new_one_is_found() -> None:

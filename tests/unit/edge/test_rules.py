@@ -11,8 +11,8 @@ from edge.rules import DaySalts, Sites
 from recount.errors import Unavailable
 from recount.periods import HOUR_MS
 from recount.store.catalog import Catalog, Site
+from recount.store.memory_table import MemoryTable
 from recount.store.salts import Salts
-from recount.store.table import MemoryTable
 
 
 def ms(text: str) -> int:

@@ -12,8 +12,9 @@ from lambdas.store_batches import App, store
 from recount.errors import InvalidInput, Unavailable
 from recount.quarantine import DeadLetter
 from recount.settings import Settings
+from recount.store.memory_table import MemoryTable
 from recount.store.raw import RawStore
-from recount.store.table import Item, MemoryTable
+from recount.store.table import Item
 from tests.made import TS
 from tests.unit.lambdas.samples import FOLDER, sample
 

@@ -20,10 +20,11 @@ from recount.querying.answers import Answerer
 from recount.querying.query import LIMIT_MAX, Filter, Query, Span
 from recount.settings import Settings
 from recount.store.manifests import Entry, Manifest, Manifests, Publication, Root
+from recount.store.memory_table import MemoryTable
 from recount.store.provenance import Provenance
 from recount.store.segment_encode import encode_counted
 from recount.store.segments import SegmentStore, SlotWrite
-from recount.store.table import ITEM_MAX_BYTES, MemoryTable
+from recount.store.table import ITEM_MAX_BYTES
 from tests.publishing import SITES, SLOTS, Press
 from tests.rollups import rollup, row
 

@@ -15,8 +15,9 @@ from recount.periods import days_between, hour_start_ms
 from recount.querying.answers import Answerer
 from recount.querying.query import Interval, Query, Span
 from recount.store.dax import Connection, Connector, DaxReads
+from recount.store.memory_table import MemoryTable
 from recount.store.segments import SegmentStore
-from recount.store.table import Item, Key, MemoryTable, Reads
+from recount.store.table import Item, Key, Reads
 from tests.publishing import SITES, SLOTS, Press
 from tests.rollups import hour_rollup
 

@@ -12,8 +12,8 @@ from recount.scanning.reading import Reader
 from recount.scanning.scanner import Scanner
 from recount.scanning.sources import Sources
 from recount.store.catalog import Site
+from recount.store.memory_table import MemoryTable
 from recount.store.rulebook import Rulebook
-from recount.store.table import MemoryTable
 from tests.archived import publish
 from tests.publishing import Press
 from tests.sequences import Row

@@ -23,7 +23,7 @@ from recount.scanning.answering import Answering
 from recount.scanning.events import EXPORTED
 from recount.scanning.scanner import Scanner
 from recount.store.correction_log import CorrectionLog
-from recount.store.table import MemoryTable
+from recount.store.memory_table import MemoryTable
 from tests.publishing import Press
 from tests.sequences import visits_of
 from tests.unit.dashboard.fake import FakeAnswerer, services

@@ -11,7 +11,8 @@ from recount.metrics import DAX_READS, Metrics
 from recount.settings import Settings
 from recount.store import blobs
 from recount.store.dax import OUTCOMES, PAUSE_MAX_S, PAUSE_MIN_S, Connection, Connector, DaxReads, reads_of
-from recount.store.table import Item, Key, MemoryTable
+from recount.store.memory_table import MemoryTable
+from recount.store.table import Item, Key
 
 KEYS: list[Key] = [("a", "1"), ("a", "2")]
 
