@@ -171,9 +171,8 @@ def test_it_does_not_come_back_from_raw_events_nor_by_rollback_nor_from_kafka(wo
     assert [ledger(world, n)["duplicate"] for n in range(3)] == [0, 0, 0]
 
 
-def test_a_reprocessing_from_raw_events_cannot_bring_it_back(world: World) -> None:
-    erase(world)
-    after = totals(world)
+def archived_again(world: World) -> None:
+    """Candidates of all three hours from raw events, by the reprocessing `fix`."""
     asked = Reprocessing(
         id="fix",
         spans=[(hour(0), hour(2))],
@@ -185,23 +184,19 @@ def test_a_reprocessing_from_raw_events_cannot_bring_it_back(world: World) -> No
     share = share_of(world.place, asked, "redo")
     archive_share(share, asked.hours)
     fold_share(share, asked.hours)
+
+
+def test_a_reprocessing_from_raw_events_cannot_bring_it_back(world: World) -> None:
+    erase(world)
+    after = totals(world)
+    archived_again(world)
     assert isinstance(world.place.corrections.publish("fix"), Publication)
     assert totals(world) == after
     assert "user/1" not in everything(world)
 
 
 def test_candidates_that_hold_it_are_refused_with_the_reason(world: World) -> None:
-    asked = Reprocessing(
-        id="fix",
-        spans=[(hour(0), hour(2))],
-        source="raw",
-        reason="again",
-        requested_by="test",
-        requested_ms=1,
-    )
-    share = share_of(world.place, asked, "redo")
-    archive_share(share, asked.hours)
-    fold_share(share, asked.hours)
+    archived_again(world)
     erase(world)
     with pytest.raises(InvalidInput, match="erasure order took events of its hours"):
         world.place.corrections.publish("fix")
