@@ -35,8 +35,8 @@ from recount.errors import Conflict, InvalidInput
 from recount.settings import DAGSTER_PREFIX
 
 ALL_PARTS: Final = (
-    *("kafka", "dynamodb", "dax", "cloudwatch", "consul", "ingest", "shipper", "live", "store_batches"),
-    *("publish_metrics", "dashboard", "autoscaler", "traefik", "haproxy"),
+    *("kafka", "dynamodb", "dax", "cloudwatch", "consul", "nursery", "ingest", "shipper", "live"),
+    *("store_batches", "publish_metrics", "dashboard", "autoscaler", "traefik", "haproxy"),
     *("dagster-code", "dagster-webserver", "dagster-daemon"),
 )
 LOG_LINES_SHOWN: Final = 20

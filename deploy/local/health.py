@@ -10,9 +10,10 @@ from typing import Any, Final
 
 import httpx
 
-from deploy.local import consul_build
-from deploy.local.control import Running
+from deploy.local import consul_build, nursery
+from deploy.local.control import Running, listens
 from deploy.local.front import dagster_url
+from deploy.local.layout import Layout
 from deploy.local.parts import Part, Probe
 from edge.front import LOOPBACK
 from recount.drains import DRAINING
@@ -141,6 +142,11 @@ def _graphql(settings: Settings, query: str) -> Any:
     return found["data"]
 
 
+def _nursery(settings: Settings, _port: int) -> None:
+    if not listens(nursery.address(Layout.of(settings))):
+        raise Unhealthy("importing")
+
+
 def _kafka(settings: Settings, _port: int) -> None:
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient
@@ -227,6 +233,7 @@ def ask_code_server(settings: Settings, port: int) -> None:
 
 
 PROBES: Final[Mapping[Probe, Callable[[Settings, int], None]]] = {
+    Probe.NURSERY: _nursery,
     Probe.KAFKA: _kafka,
     Probe.DYNAMODB: _dynamodb,
     Probe.DAX: _dax,

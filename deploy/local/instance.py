@@ -6,13 +6,15 @@ Entry point `python -m deploy.local.instance VARIABLE FIRST_PORT WORKER MODULE..
 from __future__ import annotations
 
 import os
+import runpy
 import sys
 
 
 def main() -> None:
     variable, first_port, worker, *module = sys.argv[1:]
     os.environ[variable] = str(int(first_port) + int(worker) - 1)
-    os.execv(sys.executable, [sys.executable, "-m", *module])
+    sys.argv = module
+    runpy.run_module(module[0], run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

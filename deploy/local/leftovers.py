@@ -1,14 +1,16 @@
 """Finds and ends the processes of a stack, also those whose parent died before them.
 
 Every process of a stack carries two variables in its environment, inherited by its children: the state folder
-of the stack and the name of the part. So nothing of another stack or of somebody else is ever meant.
+of the stack and the name of the part. So nothing of another stack or of somebody else is ever meant. What was
+forked from the nursery shows the environment of that, which names no part: such a process, and what it forks,
+has the name of its part as the kernel's name for it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +19,7 @@ import psutil
 STACK_VARIABLE: Final = "RECOUNT_STACK"
 PART_VARIABLE: Final = "RECOUNT_PART"
 END_WITHIN_S: Final = 10.0
+NAME_MAX_CHARS: Final = 15  # of which the kernel keeps no more
 
 
 def processes_of(state: Path, part: str | None = None) -> list[psutil.Process]:
@@ -25,11 +28,22 @@ def processes_of(state: Path, part: str | None = None) -> list[psutil.Process]:
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             env = process.environ()
-            if env.get(STACK_VARIABLE) == str(state) and part in (None, env.get(PART_VARIABLE)):
+            if env.get(STACK_VARIABLE) == str(state) and (part is None or _is_of(process, env, part)):
                 found.append(process)
     return [
         p for p in found if p.pid != os.getpid() and p.is_running() and p.status() != psutil.STATUS_ZOMBIE
     ]
+
+
+def take_name(part: str) -> None:
+    """For a process that was forked: it is of this part from now on."""
+    os.environ[PART_VARIABLE] = part
+    Path("/proc/self/comm").write_text(part)
+
+
+def _is_of(process: psutil.Process, env: Mapping[str, str], part: str) -> bool:
+    told = env.get(PART_VARIABLE)
+    return told == part if told else process.name() == part[:NAME_MAX_CHARS]
 
 
 def orphans_of(state: Path, part: str, alive: Iterable[int]) -> list[psutil.Process]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from deploy.local import cloudwatch, consul, dynamodb, kafka
+from deploy.local import cloudwatch, consul, dynamodb, kafka, nursery
 from deploy.local.layout import ROOT
 from recount.errors import SetupError
 from recount.settings import DAGSTER_PREFIX, Settings
@@ -17,6 +17,7 @@ from recount.settings import DAGSTER_PREFIX, Settings
 class Probe(Enum):
     """How a part is asked whether it is healthy."""
 
+    NURSERY = "its socket"
     KAFKA = "metadata"
     DYNAMODB = "ListTables"
     DAX = "/readyz of its HTTP side"
@@ -34,7 +35,8 @@ class Probe(Enum):
 class Part:
     """One supervised program. `port` is its first instance's; None where it listens nowhere.
 
-    It starts once all that `after` names is healthy, and stops before them; `beside` is started with it.
+    It starts once all that `after` names is healthy, and stops before them; `beside` is started with it. One
+    that is `nursed` is forked from the nursery; where that does not run it is started as any other program.
     What still has to be made before it can run joins later: its probe says so (`health.Joining`), a start of
     everything goes on without it, and what comes after it starts all the same and finds it when it is there.
     """
@@ -49,6 +51,7 @@ class Part:
     scalable: bool = False
     after: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
+    nursed: bool = False
     start_within_s: float = 180.0
 
     def ports(self) -> list[int]:
@@ -65,6 +68,9 @@ class Part:
             self.port_setting, str(self.port), "$(circus.wid)", *self.module,
         ]  # fmt: skip
 
+
+# Bears the parts that are `nursed`; a start of everything begins with it, and one of some parts does without.
+NURSERY: Final = "nursery"
 
 # What services need beside running parts: topics, tables, the ready-made site.
 PREPARED: Final = "prepared"
@@ -90,6 +96,7 @@ def all_parts(settings: Settings, instances: Mapping[str, int]) -> list[Part]:
     """Every part, in the order in which they start."""
     return [
         *_storage(settings),
+        *_nursery(),
         *_dax(settings),
         *_services(settings, instances),
         *_front(settings, instances),
@@ -120,6 +127,7 @@ def _storage(settings: Settings) -> list[Part]:
             probe=Probe.CLOUDWATCH,
             port=cloudwatch.port_of(settings),
             port_setting="RECOUNT_CLOUDWATCH",
+            nursed=True,
         ),
         Part(
             name="consul",
@@ -129,6 +137,20 @@ def _storage(settings: Settings) -> list[Part]:
             port_setting="RECOUNT_CONSUL",
             more_ports=(*consul.inner_ports(settings), consul.dns_port(settings)),
         ),
+    ]
+
+
+def _nursery() -> list[Part]:
+    if not nursery.SUPPORTED:
+        return []
+    return [
+        Part(
+            name=NURSERY,
+            module=("deploy.local.nursery",),
+            probe=Probe.NURSERY,
+            port=None,
+            port_setting="",
+        )
     ]
 
 
@@ -149,6 +171,7 @@ def _dax(settings: Settings) -> list[Part]:
             probe=Probe.DAX,
             port=port,
             port_setting="RECOUNT_DAX",
+            nursed=True,
             more_ports=(settings.dax_http_port,),
             after=("dynamodb",),
         )
@@ -163,6 +186,7 @@ def _services(settings: Settings, instances: Mapping[str, int]) -> list[Part]:
             name=name,
             module=tuple(module),
             after=(PREPARED,),
+            nursed=True,
             probe=Probe.READY,
             port=port,
             port_setting=setting or f"RECOUNT_{name.upper()}_PORT",
@@ -194,6 +218,7 @@ def _front(settings: Settings, instances: Mapping[str, int]) -> list[Part]:
             more_ports=tuple(settings.traefik_admin_port + i for i in range(traefiks)),
             instances=traefiks,
             scalable=True,
+            nursed=True,
             after=("consul",),
         ),
         Part(
@@ -219,6 +244,7 @@ def _dagster(settings: Settings) -> list[Part]:
                 "dagster", "api", "grpc", "-m", "orchestration.definitions",
                 "-h", settings.host, "-p", code,
             ),
+            nursed=True,
             probe=Probe.GRPC,
             port=code_port(settings),
             port_setting="RECOUNT_DAGSTER_PORT",
@@ -228,6 +254,7 @@ def _dagster(settings: Settings) -> list[Part]:
             name="dagster-webserver",
             module=("deploy.local.dagster", "webserver", "-h", settings.host, "-p", web, *workspace, *prefix),
             beside=("dagster-code",),
+            nursed=True,
             probe=Probe.DAGSTER_WEB,
             port=settings.dagster_port,
             port_setting="RECOUNT_DAGSTER_PORT",
@@ -237,6 +264,7 @@ def _dagster(settings: Settings) -> list[Part]:
             name="dagster-daemon",
             module=("deploy.local.dagster", "daemon", "run", *workspace),
             beside=("dagster-code", "dagster-webserver"),  # which knows whether the daemon is well
+            nursed=True,
             probe=Probe.DAGSTER_DAEMON,
             port=None,
             port_setting="",

@@ -11,19 +11,21 @@ import logging
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any, Final
 
 from circus.arbiter import Arbiter
 from circus.exc import ConflictError
+from circus.process import Process
 from circus.stream.redirector import Redirector
 from circus.watcher import Watcher
 from tornado import gen
 from tornado.ioloop import PeriodicCallback
 
-from deploy.local import leftovers
+from deploy.local import leftovers, nursery
 from deploy.local.layout import ROOT, Layout, Manifest, load_manifest
-from deploy.local.parts import CODE_PORT_VARIABLE, Part, all_parts, code_port
+from deploy.local.parts import CODE_PORT_VARIABLE, NURSERY, Part, all_parts, code_port
 from recount.errors import SetupError
 from recount.settings import Settings
 
@@ -39,7 +41,7 @@ def environment(layout: Layout, manifest: Manifest) -> dict[str, str]:
     """What every part of the stack finds in its environment."""
     settings = manifest.settings
     return {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name != leftovers.PART_VARIABLE},
         **manifest.env,
         leftovers.STACK_VARIABLE: str(layout.state),
         CODE_PORT_VARIABLE: str(code_port(settings)),
@@ -83,8 +85,27 @@ class OwnPipes(Redirector):  # type: ignore[misc] # circus has no types
         return 1
 
 
+class PartProcess(Process):  # type: ignore[misc] # circus has no types
+    """A process of a part; born in the nursery where the watcher has one and it is open."""
+
+    def spawn(self) -> None:
+        address = self.watcher.nursery
+        _, _, *module = self.format_args()  # after the interpreter and its -m
+        self._worker = nursery.bear(address, self.name, module) if address else None
+        if self._worker is None:
+            super().spawn()
+        else:
+            self.started = time.time()
+
+
 class PartWatcher(Watcher):  # type: ignore[misc] # circus has no types
     """Keeps the workers 1 to `numprocesses`: scales down from the highest, and each keeps its port."""
+
+    nursery: Path | None = None
+
+    @property
+    def _process_class(self) -> type[Process]:
+        return PartProcess
 
     @property
     def _redirector_class(self) -> type[Redirector]:
@@ -115,14 +136,17 @@ def watcher(part: Part, layout: Layout, env: dict[str, str], kill_after_s: float
         "max_bytes": LOG_MAX_BYTES,
         "backup_count": LOG_BACKUPS,
     }
+    # What shows of the environment of a process that was forked is the nursery's: that names no part, or all
+    # of them would pass for what a dead nursery left behind.
+    named = {} if part.name == NURSERY else {leftovers.PART_VARIABLE: part.name}
     command, *arguments = part.command()
-    return PartWatcher(
+    made = PartWatcher(
         part.name,
         command,
         args=arguments,
         numprocesses=part.instances,
         working_dir=str(ROOT),
-        env={**env, leftovers.PART_VARIABLE: part.name},
+        env={**env, **named},
         stop_signal=signal.SIGTERM,
         graceful_timeout=kill_after_s,
         autostart=False,
@@ -130,6 +154,8 @@ def watcher(part: Part, layout: Layout, env: dict[str, str], kill_after_s: float
         stderr_stream=log,
         hooks={"before_spawn": (end_orphans, False)},
     )
+    made.nursery = nursery.address(layout) if part.nursed else None
+    return made
 
 
 def arbiter(layout: Layout, manifest: Manifest) -> Arbiter:
@@ -159,6 +185,8 @@ def main() -> None:
     if manifest is None:
         raise SetupError("stack", f"{layout.manifest} is missing", "start with `./recount up`")
     _make_dagster_home(layout)
+    if nursery.SUPPORTED:
+        nursery.adopt_orphans()
     supervisor = arbiter(layout, manifest)
     if "--with-parent" in sys.argv[2:]:
         _end_with_parent()

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from deploy.local import health, jars, leftovers
 from deploy.local.control import Control, Running
 from deploy.local.layout import Layout, Manifest, cache_folder, load_manifest, log_tail
-from deploy.local.parts import PREPARED, PREPARED_FROM, Part, all_parts
+from deploy.local.parts import NURSERY, PREPARED, PREPARED_FROM, Part, all_parts
 from deploy.local.preflight import preflight
 from deploy.local.scaling import Scaler
 from recount.drains import Drains
@@ -158,7 +158,7 @@ class Stack:
         self._began = time.monotonic()
         self._pids.clear()
         waiting, starting = list(wanted), list[Part]()
-        done = {part.name for part in self.parts} - {part.name for part in wanted}  # they run
+        done = {NURSERY, *(part.name for part in self.parts)} - {part.name for part in wanted}  # they run
         preparing: Future[None] | None = None
         with ThreadPoolExecutor(max_workers=len(wanted) + 1) as pool:
             while waiting or starting:
@@ -167,7 +167,7 @@ class Stack:
                 if preparing is not None and preparing.done():
                     preparing.result()
                     done.add(PREPARED)
-                ready = [part for part in waiting if done.issuperset(part.after)]
+                ready = [part for part in waiting if done.issuperset(part.after) and _bearable(part, done)]
                 waiting = [part for part in waiting if part not in ready]
                 asked = [*starting, *self._ask_to_start(ready)]
                 starting = self._still_starting(asked, pool)
@@ -228,6 +228,10 @@ class Stack:
     def _stop(self, parts: Sequence[Part]) -> None:
         if parts:
             self.control.stop([part.name for part in parts])
+
+
+def _bearable(part: Part, done: set[str]) -> bool:
+    return not part.nursed or NURSERY in done
 
 
 def part_named(parts: Sequence[Part], name: str) -> Part:

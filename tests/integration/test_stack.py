@@ -112,6 +112,27 @@ def test_a_part_that_is_killed_with_its_children_alive_gets_its_port_back(stack_
     stack_parts.stack.up(["cloudwatch"])
 
 
+def test_a_part_comes_from_the_nursery_and_without_it_comes_back_all_the_same(stack_parts: TestStack) -> None:
+    stack = stack_parts.stack
+    stack_parts.need("nursery", "cloudwatch")
+
+    def process(part: str) -> psutil.Process:
+        wait_until(lambda: stack.control.running()[part].pids, f"a process of {part}")
+        return psutil.Process(stack.control.running()[part].pids[0])
+
+    stack.restart("cloudwatch")
+    born, nursery = process("cloudwatch"), process("nursery")
+    children = born.children(recursive=True)
+    assert children
+    assert born.cmdline() == nursery.cmdline()
+    nursery.kill()
+    born.kill()
+    wait_until(lambda: not any(child.is_running() for child in children), "the end of what it left behind")
+    stack.up(["cloudwatch"])
+    assert "deploy.local.cloudwatch" in process("cloudwatch").cmdline()
+    stack.up(["nursery"])
+
+
 def test_up_again_keeps_what_runs(stack_parts: TestStack, kafka: str) -> None:
     before = stack_parts.stack.control.running()["kafka"].pids
     stack_parts.stack.up(["kafka"])
