@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 import zlib
 from collections.abc import Callable, Mapping
-from threading import get_ident
+from contextlib import suppress
 from typing import Any, Final
 
 import zstandard
@@ -17,6 +18,7 @@ from recount.reasons import Reason
 DAWDLING_S: Final = 1.0
 TURN_WAIT_S: Final = 2.0
 TURN_STEP_S: Final = 0.1
+NOT_READING: Final = math.inf
 CHUNK_BYTES: Final = 64 * 1024
 ZSTD_WINDOW_MAX_BYTES: Final = 8 * 1024 * 1024
 GZIP_WINDOW_BITS: Final = 31
@@ -38,38 +40,42 @@ class Bodies:
     """
 
     def __init__(self, *, reading_max: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._max = reading_max
         self._clock = clock
-        self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)
-        self._since: dict[int, float] = {}
+        self._since = [NOT_READING] * reading_max
+        # Places to read at. Taking one and giving it back are atomic: where one is free nobody needs a lock.
+        self._free = list(range(reading_max))
+        self._changed = threading.Condition()
         self._waiting = 0
 
     def read(self, environ: Mapping[str, Any], max_bytes: int) -> bytes:
-        thread = get_ident()
-        with self._lock:
-            if len(self._since) >= self._max:
-                self._take_turn()
-            self._since[thread] = self._clock()
+        try:
+            place = self._free.pop()
+        except IndexError:
+            place = self._take_turn()
+        self._since[place] = self._clock()
         try:
             return read_body(environ, max_bytes)
         finally:
-            with self._lock:
-                del self._since[thread]
-                if self._waiting:
+            self._since[place] = NOT_READING
+            self._free.append(place)
+            if self._waiting:
+                with self._changed:
                     self._changed.notify()
 
-    def _take_turn(self) -> None:
+    def _take_turn(self) -> int:
         deadline = self._clock() + TURN_WAIT_S
-        while len(self._since) >= self._max:
+        while True:
             now = self._clock()
-            if now >= deadline or all(now - since > DAWDLING_S for since in self._since.values()):
+            if now >= deadline or all(now - since > DAWDLING_S for since in self._since):
                 raise Refused(Reason.UNAVAILABLE, "too many unfinished requests; try again later")
-            self._waiting += 1
-            try:
-                self._changed.wait(TURN_STEP_S)
-            finally:
-                self._waiting -= 1
+            with self._changed:
+                self._waiting += 1
+                try:
+                    self._changed.wait(TURN_STEP_S)
+                finally:
+                    self._waiting -= 1
+            with suppress(IndexError):  # somebody else was faster
+                return self._free.pop()
 
 
 def read_body(environ: Mapping[str, Any], max_bytes: int) -> bytes:

@@ -28,7 +28,7 @@ from recount.kafka import IMPORTS
 from recount.periods import day_of, day_span_ms
 from recount.reasons import Reason
 from recount.store.catalog import token_digest
-from recount.store.salts import Salts
+from recount.store.salts import Salts, visitor_hex
 
 IMPORT_MAX_EVENTS: Final = 5_000
 DELIVERY_TIMEOUT_S: Final = 10.0
@@ -86,6 +86,7 @@ class _ImportDoor:
     salt_of: Callable[[SiteRules, int], bytes]
     first_party_key: Callable[[], bytes]
     check_ready: Callable[[], None]
+    visitor_of: Callable[[bytes, str, str, str], str] = visitor_hex  # never remembered: `close` forgets it
 
 
 @dataclass

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final, Protocol
 
 import msgspec
@@ -33,9 +34,12 @@ from recount.reasons import Reason
 from recount.store.catalog import token_allows
 from recount.store.salts import visitor_hex
 
+CACHED_SHAPES: Final = 4_096
+
 _is_id: Final = re.compile(r"[A-Za-z0-9_.:-]+").fullmatch
-_is_lang: Final = re.compile(r"[A-Za-z0-9_-]+").fullmatch
-_is_screen: Final = re.compile(r"[0-9]{1,5}[xX][0-9]{1,5}").fullmatch
+# Of screens and languages there are few: each is looked at once.
+_is_lang: Final = lru_cache(CACHED_SHAPES)(re.compile(r"[A-Za-z0-9_-]+").fullmatch)
+_is_screen: Final = lru_cache(CACHED_SHAPES)(re.compile(r"[0-9]{1,5}[xX][0-9]{1,5}").fullmatch)
 _AMOUNT: Final = re.compile(r"-?[0-9]{1,16}(?:\.[0-9]{1,6})?")
 _CURRENCY: Final = re.compile(r"[A-Z]{3}")
 
@@ -60,6 +64,7 @@ class Door(Protocol):
     def geo(self) -> Geo: ...
     def rules_of(self, site_id: str) -> SiteRules | None: ...
     def salt_of(self, rules: SiteRules, ts: int) -> bytes: ...
+    def visitor_of(self, salt: bytes, site_id: str, address: str, ua: str) -> str: ...
     def first_party_key(self) -> bytes: ...
     def check_ready(self) -> None: ...
 
@@ -228,7 +233,8 @@ def put_visitor(draft: Draft) -> None:
     if sent.visitor is not None and rules.first_party:
         visitor = visitor_hex(draft.door.first_party_key(), sent.site, sent.visitor, "")
     else:
-        visitor = visitor_hex(draft.door.salt_of(rules, draft.event.ts), sent.site, draft.address, draft.ua)
+        door = draft.door
+        visitor = door.visitor_of(door.salt_of(rules, draft.event.ts), sent.site, draft.address, draft.ua)
     draft.event.visitor = visitor
     draft.partition = rules.partition_of(visitor) if rules.partition is None else rules.partition
 

@@ -19,7 +19,7 @@ from recount.errors import Unavailable
 from recount.keys import kafka_partition
 from recount.periods import day_of, day_span_ms
 from recount.store.catalog import Catalog, Site
-from recount.store.salts import KEPT_DAYS, Salts
+from recount.store.salts import KEPT_DAYS, Salts, visitor_hex
 
 REFRESH_S: Final = 2.0
 SWEEP_EVERY_S: Final = 3600.0
@@ -29,6 +29,7 @@ AHEAD_MS: Final = 30 * 60_000
 WINDOWS_MAX: Final = 4
 DAY_MS: Final = 86_400_000
 POLICIES_MAX: Final = 64
+CACHED_VISITORS: Final = 16_384
 
 log = structlog.get_logger("ingest")
 
@@ -57,10 +58,15 @@ class SiteRules:
 
 
 class DaySalts:
-    """The salt of a site's local day of a moment; days already met are known without the table."""
+    """The salt of a site's local day of a moment; days already met are known without the table.
+
+    `visitors` is `visitor_hex` with a memory, for whoever comes again. It holds salts: whoever drops one
+    empties it.
+    """
 
     def __init__(self, salts: Salts, clock: Callable[[], float] = time.monotonic) -> None:
         self._salts = salts
+        self.visitors = lru_cache(CACHED_VISITORS)(visitor_hex)
         self._clock = clock
         self._lock = threading.Lock()
         self._failed_at = -RETRY_AFTER_FAILURE_S
@@ -81,7 +87,7 @@ class DaySalts:
         """Delete the salts of days past, here and in the table: from then on nobody can be recognised."""
         oldest = day_of(now_ms - (KEPT_DAYS - 1) * DAY_MS, rules.site.timezone)
         first_ms = day_span_ms(oldest, rules.site.timezone)[0]
-        rules.windows = [window for window in rules.windows if window[0] >= first_ms]
+        self._keep(rules, [window for window in rules.windows if window[0] >= first_ms])
         self._salts.destroy_before(rules.site.id, oldest)
 
     def _fetch(self, rules: SiteRules, ts: int) -> bytes:
@@ -98,8 +104,14 @@ class DaySalts:
         finally:
             self._lock.release()
         start, end = day_span_ms(day, rules.site.timezone)
-        rules.windows = [(start, end, salt), *rules.windows[: WINDOWS_MAX - 1]]
+        self._keep(rules, [(start, end, salt), *rules.windows][:WINDOWS_MAX])
         return salt
+
+    def _keep(self, rules: SiteRules, windows: list[tuple[int, int, bytes]]) -> None:
+        gone = any(window not in windows for window in rules.windows)
+        rules.windows = windows
+        if gone:
+            self.visitors.cache_clear()
 
 
 class Sites:
@@ -137,8 +149,10 @@ class Sites:
             known = self._rules.get(site_id)
             if known is None or known.site != site:
                 self._rules[site_id] = self._compile(site, known)
+                self._day_salts.visitors.cache_clear()
         for site_id in self._rules.keys() - sites.keys():
             del self._rules[site_id]
+            self._day_salts.visitors.cache_clear()
         self.loaded = True
         self._first_read.set()
 

@@ -12,7 +12,7 @@ from recount.errors import Unavailable
 from recount.periods import HOUR_MS
 from recount.store.catalog import Catalog, Site
 from recount.store.memory_table import MemoryTable
-from recount.store.salts import Salts
+from recount.store.salts import Salts, visitor_hex
 
 
 def ms(text: str) -> int:
@@ -99,6 +99,28 @@ def test_old_days_are_forgotten_here_and_in_the_table() -> None:
     world.day_salts.sweep(world.rules, ms("2026-03-08T13:00"))
     assert world.days() == {"2026-03-07", "2026-03-08", "import-1/2015-05-17"}
     assert len(world.rules.windows) == 2
+
+
+def test_visitors_are_remembered_no_longer_than_the_salts_they_were_hashed_with() -> None:
+    world = World()
+
+    def come() -> int:
+        """How many visitors are remembered after one has come on each of three days."""
+        for day in ("2026-03-05", "2026-03-07", "2026-03-08"):
+            salt = world.salt(f"{day}T12:00")
+            visitor = world.day_salts.visitors(salt, "s", "192.0.2.7", "Bot/1.0")
+            assert visitor == visitor_hex(salt, "s", "192.0.2.7", "Bot/1.0")
+        return world.day_salts.visitors.cache_info().currsize
+
+    assert come() == come() == 3
+    world.sites.refresh()
+    assert come() == 3
+    world.day_salts.sweep(world.rules, ms("2026-03-08T13:00"))
+    assert world.day_salts.visitors.cache_info().currsize == 0
+    come()
+    world.catalog.remove("s")
+    world.sites.refresh()
+    assert world.day_salts.visitors.cache_info().currsize == 0
 
 
 def test_a_changed_site_keeps_its_days_unless_its_zone_changed() -> None:
