@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+Numbers = NDArray[Any]
+"""Whole numbers of any width."""
 
 ABSENT: Final = -1
 """The code of a row that has no value: it takes no part in the dimension."""
 
 _FEW: Final = 4_096  # texts that plain Python sorts sooner than polars is called
+_FEWER: Final = 1_024  # texts that plain Python tells apart sooner
 
 
 @dataclass(frozen=True)
 class Coded:
-    """`codes` point into `values`: distinct texts, null among them where it occurs."""
+    """`codes` point into `values`: texts, null among them where it occurs; distinct, where nothing else is
+    said."""
 
     codes: Ints
     values: pl.Series
@@ -48,19 +54,56 @@ class Coded:
         of_value = np.append(ranks[own.codes], ABSENT)  # ABSENT stays ABSENT
         return Coded(of_value[self.codes], distinct.gather(order))
 
-    def at(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Coded:
+    def at(self, rows: Ints | Flags | slice) -> Coded:
         """Some of the rows."""
         return Coded(self.codes[rows], self.values)
+
+    def compact(self) -> Coded:
+        """The same rows by those values alone that occur in them."""
+        used = np.zeros(self.size, dtype=np.bool_)
+        used[self.codes] = True
+        if used.all():
+            return self
+        return Coded((np.cumsum(used) - 1)[self.codes], self.values.filter(pl.Series(used)))
 
 
 def code(texts: pl.Series) -> Coded:
     """Codes in the order of first appearance."""
+    if len(texts) <= _FEWER:
+        known: dict[str | None, int] = {}
+        numbers = [known.setdefault(text, len(known)) for text in texts.to_list()]
+        return Coded(np.array(numbers, dtype=np.int64), pl.Series(texts.name, list(known), dtype=pl.String))
     codes = texts.cast(pl.Categorical(pl.Categories.random())).to_physical().cast(pl.Int64)
     if not codes.null_count():
         return Coded(codes.to_numpy(), texts[_first_rows(codes.to_numpy())])
-    numbers = codes.fill_null(-1).to_numpy().copy()
-    numbers[numbers < 0] = numbers.max() + 1
-    return Coded(numbers, texts[_first_rows(numbers)])
+    with_null = codes.fill_null(-1).to_numpy().copy()
+    with_null[with_null < 0] = with_null.max() + 1
+    return Coded(with_null, texts[_first_rows(with_null)])
+
+
+def together(parts: Sequence[Coded]) -> list[Coded]:
+    """Columns, whose values may repeat, by the distinct values that occur in any of them."""
+    compact = [part.compact() for part in parts]
+    whole = code(pl.concat([part.values.alias("text") for part in compact], rechunk=True))
+    ends = np.cumsum([part.size for part in compact])
+    return [
+        Coded(whole.codes[end - part.size : end][part.codes], whole.values)
+        for part, end in zip(compact, ends, strict=True)
+    ]
+
+
+def distinct(column: Coded) -> Coded:
+    """A column, whose values may repeat, by the distinct values that occur in it."""
+    return together([column])[0]
+
+
+def changes(*columns: Numbers) -> Flags:
+    """Whether a row differs from the one before in any of the columns, one at least; the first one does."""
+    differs = np.ones(len(columns[0]), dtype=np.bool_)
+    differs[1:] = columns[0][1:] != columns[0][:-1]
+    for column in columns[1:]:
+        differs[1:] |= column[1:] != column[:-1]
+    return differs
 
 
 def _first_rows(codes: Ints) -> Ints:
@@ -68,6 +111,13 @@ def _first_rows(codes: Ints) -> Ints:
     rows = np.empty(int(codes.max(initial=ABSENT)) + 1, dtype=np.int64)
     rows[codes] = np.arange(len(codes))
     return rows
+
+
+def person_keys(site: Coded, visitor: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """A number for the (site, visitor) of each row, in the order of the sites' codes and of the visitors: it
+    holds the site and nearly all of the visitor, so it may be the same for several of billions."""
+    bits = np.uint64(max(1, (site.size - 1).bit_length()))
+    return (site.codes.astype(np.uint64) << (np.uint64(64) - bits)) | (visitor >> bits)
 
 
 def numbered(site: pl.Series, visitor: pl.Series) -> tuple[Ints, int]:

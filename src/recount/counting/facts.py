@@ -9,11 +9,11 @@ from typing import Final
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from recount.counting import ruling
-from recount.counting.coding import ABSENT, Coded, code, pairs
+from recount.counting.coding import ABSENT, Coded, Flags, Ints, code, pairs
 from recount.counting.matching import reclassified
+from recount.counting.visits import ENTRY_SCHEMA
 from recount.interpret import Interpreter, bots, languages, pages, screens, sources
 from recount.interpret.values import UNKNOWN
 from recount.rules import EVERY_SITE, ExclusionKind, Rules
@@ -23,37 +23,49 @@ _OF_UA: Final = ("device", "browser", "browser_version", "os", "os_version")
 _TELLING_PARAMS: Final = ["utm_", *(f"{n}=" for n in (*sources.SOURCE_PARAMS[1:], *sources.CLICK_IDS))]
 _WWW: Final = r"^www\."
 
-Flags = NDArray[np.bool_]
+
+Said = Mapping[str, Coded]
+"""What the first events of visits say, by the names of ENTRY_SCHEMA."""
+
+
+def said(visits: pl.DataFrame) -> Said:
+    """Of a frame with the columns of ENTRY_SCHEMA."""
+    return {name: code(visits[name]) for name in ENTRY_SCHEMA}
 
 
 @dataclass(frozen=True)
 class Urls:
-    """Every url of a batch, once: raw, and where each lies."""
+    """The urls of rows, and where each of their values lies: `pages`, `hosts`."""
 
     url: Coded
-    page: Coded
-    hostname: pl.Series
+    pages: Coded
+    hosts: Coded
 
-    def part(self, rows: slice) -> Urls:
-        url, page = (
-            Coded(self.url.codes[rows], self.url.values),
-            Coded(self.page.codes[rows], self.page.values),
-        )
-        return Urls(url, page, self.hostname)
+    @property
+    def page(self) -> Coded:
+        return self.pages.at(self.url.codes)
 
-    def at(self, rows: Flags) -> Urls:
-        return Urls(self.url.at(rows), self.page.at(rows), self.hostname)
+    @property
+    def hostname(self) -> Coded:
+        return self.hosts.at(self.url.codes)
+
+    def of(self, url: Coded) -> Urls:
+        """Other rows, by the same values."""
+        return Urls(url, self.pages, self.hosts)
+
+    def at(self, rows: Ints | Flags) -> Urls:
+        return self.of(self.url.at(rows))
 
     def page_if_any(self) -> Coded:
         """The page, ABSENT where there is no url."""
-        is_absent = self.url.values.is_null().to_numpy()[self.url.codes]
-        return Coded(np.where(is_absent, ABSENT, self.page.codes), self.page.values)
+        codes = np.where(self.url.values.is_null().to_numpy(), ABSENT, self.pages.codes)
+        return Coded(codes[self.url.codes], self.pages.values)
 
 
-def locate(urls: pl.Series) -> Urls:
-    url = code(urls)
+def locate(url: Coded) -> Urls:
     located = pages.locate(pl.DataFrame({"url": url.values}))
-    return Urls(url, url.shown_as(located["page"]), located["hostname"])
+    each = Coded(np.arange(url.size), url.values)
+    return Urls(url, each.shown_as(located["page"]), each.shown_as(located["hostname"]))
 
 
 @dataclass(frozen=True)
@@ -68,17 +80,19 @@ class Agents:
     def human(self) -> Flags:
         return np.asarray((self.verdict.values == bots.HUMAN).to_numpy()[self.verdict.codes])
 
+    def at(self, rows: Flags) -> Agents:
+        return Agents(self.ua.at(rows), self.known, self.verdict.at(rows))
+
     def ruled(
-        self, network: pl.Series, excluding: ruling.FactOf, site: Coded, rules: Mapping[str, Rules]
+        self, network: Coded, excluding: ruling.FactOf, site: Coded, rules: Mapping[str, Rules]
     ) -> Agents:
         """With the verdicts by the rules of each site."""
         verdict = ruling.verdicts(self.verdict, self.ua, network, excluding, site, rules)
         return Agents(self.ua, self.known, verdict)
 
 
-def agents(visits: pl.DataFrame, interpreter: Interpreter) -> Agents:
-    """Of visits with the columns `entry_ua` and `entry_network`."""
-    ua, network = code(visits["entry_ua"]), code(visits["entry_network"])
+def agents(said: Said, interpreter: Interpreter) -> Agents:
+    ua, network = said["entry_ua"].compact(), said["entry_network"].compact()
     known = interpreter.user_agents(ua.values)
     distinct, places = pairs(ua.codes, network.codes, network.size)
     networks = network.values.gather(distinct % network.size).alias("network")
@@ -88,7 +102,7 @@ def agents(visits: pl.DataFrame, interpreter: Interpreter) -> Agents:
 
 
 def visit_dimensions(
-    visits: pl.DataFrame,
+    said: Said,
     site: Coded,
     entry: Urls,
     agents: Agents,
@@ -96,63 +110,58 @@ def visit_dimensions(
     interpreter: Interpreter,
     rules: Mapping[str, Rules],
 ) -> dict[str, Coded]:
-    """Every visit-scoped dimension but the verdict; rows of `visits` (ENTRY_SCHEMA) go with those of the
-    rest. `rules`: those that the fold has to look at, by site."""
+    """Every visit-scoped dimension but the verdict, of the same visits in each argument. `rules`: those that
+    the fold has to look at, by site."""
     return {
         "entry_page": ruling.without_hidden(site, entry.page, rules),
-        "hostname": entry.url.shown_as(entry.hostname),
-        **of_source(visits["entry_referrer"], site, entry, sites, interpreter, rules),
+        "hostname": entry.hostname,
+        **of_source(said["entry_referrer"], site, entry, sites, interpreter, rules),
         **{name: agents.ua.shown_as(agents.known[name]) for name in _OF_UA},
-        **{name: _as_it_is(visits[f"entry_{name}"]) for name in ("country", "region")},
-        "language": _language(visits["entry_lang"]),
-        "screen": _screen(visits["entry_screen"]),
+        **{name: _as_it_is(said[f"entry_{name}"]) for name in ("country", "region")},
+        "language": _language(said["entry_lang"]),
+        "screen": _screen(said["entry_screen"]),
     }
 
 
 def excluding(
-    visits: pl.DataFrame,
+    said: Said,
     site: Coded,
     entry: Urls,
     sites: Mapping[str, Site],
     interpreter: Interpreter,
     rules: Mapping[str, Rules],
 ) -> ruling.FactOf:
-    """The facts that exclusions look at, of visits as above."""
+    """The facts that exclusions look at."""
 
     def sourced(rows: Flags) -> dict[str, Coded]:
-        referrers = visits["entry_referrer"].filter(pl.Series(rows))
-        return of_source(referrers, site.at(rows), entry.at(rows), sites, interpreter, rules)
-
-    def stated(name: str, rows: Flags) -> Coded:
-        return code(visits[name].filter(pl.Series(rows)))
+        return of_source(
+            said["entry_referrer"].at(rows), site.at(rows), entry.at(rows), sites, interpreter, rules
+        )
 
     facts: dict[ExclusionKind, Callable[[Flags], Coded]] = {
-        "hostname": lambda rows: Coded(entry.url.codes[rows], entry.hostname),
-        "country": lambda rows: stated("entry_country", rows),
-        "network": lambda rows: stated("entry_network", rows),
+        "hostname": lambda rows: entry.hostname.at(rows),
+        "country": lambda rows: said["entry_country"].at(rows),
+        "network": lambda rows: said["entry_network"].at(rows),
         "referrer": lambda rows: sourced(rows)["referrer"],
         "source": lambda rows: sourced(rows)["source"],
     }
     return facts
 
 
-def _as_it_is(facts: pl.Series) -> Coded:
-    coded = code(facts)
-    return coded.shown_as(coded.values.fill_null(UNKNOWN))
+def _as_it_is(fact: Coded) -> Coded:
+    return fact.shown_as(fact.values.fill_null(UNKNOWN))
 
 
-def _language(facts: pl.Series) -> Coded:
-    coded = code(facts)
-    return coded.shown_as(languages.interpret(coded.values)["language"])
+def _language(fact: Coded) -> Coded:
+    return fact.shown_as(languages.interpret(fact.values)["language"])
 
 
-def _screen(facts: pl.Series) -> Coded:
-    coded = code(facts)
-    return coded.shown_as(screens.interpret(coded.values)["screen_class"])
+def _screen(fact: Coded) -> Coded:
+    return fact.shown_as(screens.interpret(fact.values)["screen_class"])
 
 
 def of_source(
-    referrers: pl.Series,
+    referrer: Coded,
     site: Coded,
     entry: Urls,
     catalog: Mapping[str, Site],
@@ -164,7 +173,7 @@ def of_source(
     So urls are cut down to queries that say something, and own referrers to none: few pairs are left to
     look at.
     """
-    query, referrer = _queries(entry.url), code(referrers)
+    query, referrer = _queries(entry.url.compact()), referrer.compact()
     none = len(referrer.values)
     own = _own_referrers(site, entry, referrer, catalog)
     distinct, places = pairs(query.codes, np.where(own, none, referrer.codes), none + 1)
@@ -192,11 +201,12 @@ def _own_referrers(site: Coded, entry: Urls, referrer: Coded, sites: Mapping[str
     """Whether each row's referrer is the host of its entry page, or another that is its site's own, or
     every site's."""
     hosts = sources.hosts(referrer.values)
-    here = entry.hostname.str.replace(_WWW, "")
+    hostname = entry.hostname
+    here = hostname.values.str.replace(_WWW, "")
     names = code(pl.concat([hosts.alias("host"), here.alias("host")]))
     of_referrer = np.where(hosts.is_not_null().to_numpy(), names.codes[: len(hosts)], ABSENT)
     linked = of_referrer[referrer.codes]
-    own: Flags = linked == names.codes[len(hosts) :][entry.url.codes]
+    own: Flags = linked == names.codes[len(hosts) :][hostname.codes]
     number = dict(zip(hosts.to_list(), of_referrer.tolist(), strict=True))
     own |= np.isin(linked, [number[host] for host in _own_hosts(sites.get(EVERY_SITE)) if host in number])
     listed = [

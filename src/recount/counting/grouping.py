@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recount.counting import sketch
-from recount.counting.coding import Coded, Ints
+from recount.counting.coding import Coded, Flags, Ints, Numbers, changes
 
-Flags = NDArray[np.bool_]
 Visitors = NDArray[np.uint64]
 
 _WORD_BITS = 63
@@ -42,11 +41,25 @@ class Metrics:
     def take(self, rows: Ints | Flags) -> Metrics:
         return Metrics(self.fields, tuple(word[rows] for word in self.words))
 
+    def added(self, starts: Ints) -> Metrics:
+        """The sums of consecutive rows, from each start to the next."""
+        if not len(starts):
+            return self.take(starts)
+        return Metrics(self.fields, tuple(np.add.reduceat(word, starts) for word in self.words))
+
+    def without(self, name: str) -> Metrics:
+        return Metrics(tuple(field for field in self.fields if field.name != name), self.words)
+
+    @property
+    def numbers(self) -> dict[str, Ints]:
+        """Each metric by its name."""
+        return {field.name: field.of(self.words) for field in self.fields}
+
     def __getitem__(self, name: str) -> Ints:
         return next(field for field in self.fields if field.name == name).of(self.words)
 
 
-def pack(**columns: Ints | Flags) -> Metrics:
+def pack(**columns: Numbers) -> Metrics:
     """The columns, equally long, as Metrics."""
     totals = {name: _bits(column) for name, column in columns.items()}
     fields: list[Field] = []
@@ -65,7 +78,7 @@ def pack(**columns: Ints | Flags) -> Metrics:
     return Metrics(tuple(fields), tuple(words))
 
 
-def _bits(column: Ints | Flags) -> int:
+def _bits(column: Numbers) -> int:
     """How many bits the sums of a column need; more than a word has if it may be negative."""
     if not len(column) or column.min() >= 0:
         return max(1, int(column.sum(dtype=np.int64)).bit_length())
@@ -126,15 +139,11 @@ def grouped(place: Ints, codes: Ints, size: int, places: int) -> Groups:
     else:
         rows = present[sketch.stable_order(keys[present], places * size)]
     keys = keys[rows]
-    starts = np.flatnonzero(np.append(len(keys) > 0, keys[1:] != keys[:-1]))
+    starts = np.flatnonzero(changes(keys))
     firsts = keys[starts]
     return Groups(rows, starts, firsts // size, firsts % size)
 
 
 def sums(metrics: Metrics, groups: Groups) -> Metrics:
     """The metrics of each group."""
-    if not len(groups.rows):
-        return metrics.take(groups.rows)
-    return Metrics(
-        metrics.fields, tuple(np.add.reduceat(word[groups.rows], groups.starts) for word in metrics.words)
-    )
+    return metrics.take(groups.rows).added(groups.starts)

@@ -84,25 +84,29 @@ class _Seen:
         return rules_of(self._site, self.sites)
 
     @cached_property
+    def _said(self) -> facts.Said:
+        return facts.said(self.events)
+
+    @cached_property
     def _urls(self) -> facts.Urls:
-        return facts.locate(self.events["url"])
+        return facts.locate(code(self.events["url"]))
 
     @cached_property
     def _entry(self) -> facts.Urls:
-        return facts.locate(self.events["entry_url"].alias("url"))
+        return facts.locate(self._said["entry_url"])
 
     @cached_property
     def _agents(self) -> facts.Agents:
-        return facts.agents(self.events, self.interpreter)
+        return facts.agents(self._said, self.interpreter)
 
     def _sources(self, *, ruled: bool) -> dict[str, Coded]:
-        rules, referrers = self._rules if ruled else {}, self.events["entry_referrer"]
-        return facts.of_source(referrers, self._site, self._entry, self.sites, self.interpreter, rules)
+        rules, referrer = self._rules if ruled else {}, self._said["entry_referrer"]
+        return facts.of_source(referrer, self._site, self._entry, self.sites, self.interpreter, rules)
 
     def _verdict(self, layers: Collection[str]) -> Coded:
         """By the rules of some owners about bots."""
         rules = {name: Rules(bots=rules.bots) for name, rules in self._rules.items() if name in layers}
-        return self._agents.ruled(self.events["entry_network"], {}, self._site, rules).verdict
+        return self._agents.ruled(self._said["entry_network"], {}, self._site, rules).verdict
 
     def _before(self) -> Coded:
         """The verdict that the owner's rules about bots find: built in, or of the rules for all sites."""
@@ -117,9 +121,9 @@ class _Seen:
     def _fact(self, name: str) -> Coded:
         make: dict[str, Callable[[], Coded]] = {
             "page": lambda: self._urls.page_if_any(),
-            "hostname": lambda: Coded(self._entry.url.codes, self._entry.hostname),
-            "country": lambda: code(self.events["entry_country"]),
-            "network": lambda: code(self.events["entry_network"]),
+            "hostname": lambda: self._entry.hostname,
+            "country": lambda: self._said["entry_country"],
+            "network": lambda: self._said["entry_network"],
             "referrer": lambda: self._sources(ruled=False)["referrer"],
             "source": lambda: self._sources(ruled=True)["source"],
             "verdict": lambda: self._verdict(self._rules),

@@ -12,9 +12,8 @@ from typing import Final
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from recount.counting.coding import ABSENT, Coded, Ints, code
+from recount.counting.coding import ABSENT, Coded, Flags, Ints
 from recount.counting.matching import Wanted, first_match, first_referrer_match
 from recount.interpret.bots import HUMAN
 from recount.rules import (
@@ -28,7 +27,6 @@ from recount.rules import (
     Rules,
 )
 
-Flags = NDArray[np.bool_]
 SitesRules = Mapping[str, Rules]
 FactOf = Mapping[ExclusionKind, Callable[[Flags], Coded]]
 """A fact of the given rows, by the kind of exclusion that looks at it; made only where one does."""
@@ -40,17 +38,17 @@ _OF_VISITS: Final[tuple[ExclusionKind, ...]] = (
 
 
 def verdicts(
-    builtin: Coded, ua: Coded, network: pl.Series, facts: FactOf, site: Coded, rules: SitesRules
+    builtin: Coded, ua: Coded, network: Coded, facts: FactOf, site: Coded, rules: SitesRules
 ) -> Coded:
     """The verdict on each visit by the rules of its site. `builtin`: by the built-in list; `ua`, `network`:
     the visit's."""
     agent = Coded(ua.codes, ua.values.str.to_lowercase())
     common = {name: of_all for name, of_all in rules.items() if name == EVERY_SITE}
     own = {name: of_site for name, of_site in rules.items() if name != EVERY_SITE}
-    judged, networks = builtin, code(network)
+    judged = builtin
     for layer, verdict in ((common, OPERATOR_BOT), (own, OWN_BOT)):
         if any(some.bots for some in layer.values()):
-            judged = _judged(judged, agent, networks, site, layer, verdict)
+            judged = _judged(judged, agent, network, site, layer, verdict)
     found = _excluded(judged, facts, site, rules)
     return found.shown_as(found.values)
 

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from recount.counting.batch import Batch
-from recount.counting.coding import Coded, Ints, code, expanded, named, pairs, whole
+from recount.counting.coding import Coded, Ints, code, distinct, expanded, named, pairs, whole
 from recount.counting.grouping import Facts, pack
 from recount.counting.matching import goals_by_site
 from recount.counting.rollup import PROP_PREFIX, SERIES, TOTAL, VERDICT
@@ -26,9 +26,8 @@ LINK_PROP: Final = "url"
 def visits(batch: Batch, tally: Tally) -> None:
     """Totals, their series, verdicts and everything that is true of a visit as a whole."""
     people = batch.people
-    everyone = whole(len(people.place))
-    tally.count(people, TOTAL, everyone)
-    tally.count(people.moved(batch.series), SERIES, everyone)
+    tally.count(people, TOTAL, whole(len(people.place)))
+    tally.count(batch.series, SERIES, whole(len(batch.series.place)))
     tally.count(batch.visits, VERDICT, batch.verdict)
     if batch.hidden is not None:
         left_out = batch.hidden.runs.facts
@@ -40,28 +39,26 @@ def visits(batch: Batch, tally: Tally) -> None:
 
 
 def _earned_by_visits(batch: Batch, tally: Tally) -> None:
-    money, at = batch.amounts(batch.earning), batch.person_of[batch.slice_of[batch.earning]]
+    money, at = batch.amounts(batch.earning), batch.person_of[batch.visit_of[batch.earning]]
     place = batch.people.place[at]
     tally.earn(money, place, TOTAL, whole(len(at)))
-    tally.earn(money, batch.series[at], SERIES, whole(len(at)))
+    tally.earn(money, batch.series_place(batch.earning), SERIES, whole(len(at)))
     for name, value in batch.dimensions.items():
         tally.earn(money, place, name, value.at(at))
 
 
 def exits(batch: Batch, tally: Tally) -> None:
     """Exit pages: visits ended, by the last page they viewed."""
-    slices = len(batch.human) - batch.ends.height
-    rows = np.flatnonzero(batch.human[slices:])
-    ended = batch.visits.take(slices + rows)
-    numbers = {name: ended.metrics[name] for name in ("ended_visits", "bounces", "duration_ms")}
+    numbers = {name: batch.ended.metrics[name] for name in ("ended_visits", "bounces", "duration_ms")}
     metrics = pack(**numbers, exits=numbers["ended_visits"])
-    everyone = np.ones(len(rows), dtype=np.bool_)
-    tally.count(Facts(ended.place, ended.visitor, everyone, metrics), "exit_page", batch.exit_page.at(rows))
+    everyone = np.ones(len(batch.ended.place), dtype=np.bool_)
+    ended = Facts(batch.ended.place, batch.ended.visitor, everyone, metrics)
+    tally.count(ended, "exit_page", batch.exit_page)
 
 
 def pages_seen(batch: Batch, tally: Tally) -> None:
     """Pages: their visitors are those who viewed them; engagement and custom events count where they were."""
-    human = batch.human[batch.runs.slice]
+    human = batch.human[batch.runs.visit]
     tally.count(batch.runs.facts.take(human), "page", batch.runs.page.at(human))
 
 
@@ -70,10 +67,10 @@ def custom_events(batch: Batch, tally: Tally) -> None:
     rows = batch.custom
     if not len(rows):
         return
-    named = code(batch.events["name"].gather(rows))
+    named = distinct(batch.events.text("name", rows))
     name = named.shown_as(named.values)
     _by_value(batch, tally, rows, "event", name)
-    held, key, value = _properties(batch.events["props"].gather(rows))
+    held, key, value = _properties(batch.events.text("props", rows))
     is_url = (key.values == PROP_PREFIX + LINK_PROP).to_numpy()[key.codes]
     is_link = name.values.is_in(LINKS).to_numpy()[name.codes[held]] & is_url
     for link in LINKS:
@@ -95,13 +92,13 @@ def _by_value(batch: Batch, tally: Tally, rows: Ints, dimension: str | Coded, va
 
 def _of_custom(batch: Batch, rows: Ints) -> Facts:
     one = np.ones(len(rows), dtype=np.int64)
-    visitor = batch.events["visitor"].to_numpy()[rows]
-    return Facts(batch.visits.place[batch.slice_of[rows]], visitor, one > 0, pack(events=one, accepted=one))
+    visitor = batch.events.number("visitor")[rows]
+    return Facts(batch.visits.place[batch.visit_of[rows]], visitor, one > 0, pack(events=one, accepted=one))
 
 
-def _properties(props: pl.Series) -> tuple[Ints, Coded, Coded]:
+def _properties(props: Coded) -> tuple[Ints, Coded, Coded]:
     """(row, dimension, value) of each property of each row."""
-    objects = code(props)
+    objects = distinct(props)
     table = properties.interpret(objects.values)
     place = pl.DataFrame({"props": objects.values}).with_row_index("place").drop_nulls()
     of_entry = table.join(place, on="props", how="left", maintain_order="left")["place"].to_numpy()
@@ -133,7 +130,7 @@ def goals_reached(batch: Batch, tally: Tally) -> None:
 def _event_goals(batch: Batch, rules: goals.Rules) -> tuple[Ints, pl.Series]:
     """(event, goal) for each custom event and goal that it reaches."""
     rows = batch.custom
-    name, site = code(batch.events["name"].gather(rows)), batch.site.at(batch.slice_of[rows])
+    name, site = distinct(batch.events.text("name", rows)), batch.site.at(batch.visit_of[rows])
     return _reached(rows, site, name, "event", lambda asked: goals.match_events(asked, rules))
 
 
@@ -142,8 +139,8 @@ def _page_goals(batch: Batch, rules: goals.Rules) -> tuple[Ints, pl.Series]:
     concerned = [any(goal.page for goal in rules.get(site, ())) for site in batch.site.values]
     in_question = batch.human & np.array(concerned)[batch.site.codes]
     runs = batch.runs
-    rows = np.flatnonzero(runs.facts.counts & in_question[runs.slice] & (runs.page.codes >= 0))
-    site, page = batch.site.at(runs.slice[rows]), runs.page.at(rows)
+    rows = np.flatnonzero(runs.facts.counts & in_question[runs.visit] & (runs.page.codes >= 0))
+    site, page = batch.site.at(runs.visit[rows]), runs.page.at(rows)
     return _reached(rows, site, page, "page", lambda asked: goals.match_pages(asked, rules))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from recount.counting import facts
-from recount.counting.coding import Coded, code
+from recount.counting.coding import Coded, code, named
 from recount.counting.matching import goals_by_site, rules_of
 from recount.counting.rollup import PROP_PREFIX, VERDICT
 from recount.counting.ruling import without_hidden
@@ -108,25 +108,25 @@ class Lookup:
 
     def _of_visits(self, found: pl.DataFrame, dimension: str) -> pl.DataFrame:
         nothing = [pl.lit(None, kind).alias(n) for n, kind in ENTRY_SCHEMA.items() if n not in found.columns]
-        visits = found.with_columns(nothing)
-        site = code(pl.repeat(self._site.id, visits.height, eager=True))
-        entry = facts.locate(visits["entry_url"].alias("url"))
-        agents, sites = facts.agents(visits, self._interpreter), self._sites
+        said = facts.said(found.with_columns(nothing))
+        site = named(self._site.id, found.height)
+        entry = facts.locate(said["entry_url"])
+        agents, sites = facts.agents(said, self._interpreter), self._sites
         if dimension == VERDICT:
             if self._rules:
-                excluding = facts.excluding(visits, site, entry, sites, self._interpreter, self._rules)
-                agents = agents.ruled(visits["entry_network"], excluding, site, self._rules)
+                excluding = facts.excluding(said, site, entry, sites, self._interpreter, self._rules)
+                agents = agents.ruled(said["entry_network"], excluding, site, self._rules)
             coded = agents.verdict
         else:
-            coded = facts.visit_dimensions(
-                visits, site, entry, agents, sites, self._interpreter, self._rules
-            )[dimension]
+            coded = facts.visit_dimensions(said, site, entry, agents, sites, self._interpreter, self._rules)[
+                dimension
+            ]
         return _having_value(found, coded)
 
     def _pages(self, found: pl.DataFrame) -> pl.DataFrame:
         """Of a frame with one column, a url."""
-        page = facts.locate(found.to_series()).page_if_any()
-        site = code(pl.repeat(self._site.id, found.height, eager=True))
+        page = facts.locate(code(found.to_series())).page_if_any()
+        site = named(self._site.id, found.height)
         return _having_value(found, without_hidden(site, page, self._rules))
 
     def _goals(self, found: pl.DataFrame) -> pl.DataFrame:
