@@ -15,7 +15,7 @@ from orchestration.alerts import problems
 from orchestration.jobs import HOUR_JOB, REFOLD_JOB
 from orchestration.partitions import PARTITION, range_tags
 from orchestration.stage import REPROCESSING_TAG
-from recount.periods import day_of, hour_of, hour_start_ms
+from recount.periods import HOUR_MS, day_of, hour_of, hour_start_ms
 from recount.store.catalog import Goal
 from recount.store.provenance import period_key
 from tests import made
@@ -71,6 +71,32 @@ def test_a_late_event_is_counted_once_and_joins_two_visits(late: LateRoom) -> No
     assert by_hour(late, site, hours) == {"visits": [1, 0, 0], "pageviews": [2, 2, 1]}
     assert late.ledger(hours[0], site) == {"accepted": 3, "counted": 2, "duplicate": 1}
     late.published[site] = 5
+    is_told(late, site, hours)
+
+
+def is_told(late: LateRoom, site: str, hours: list[str]) -> None:
+    """The correction log has the one late event, in the API and for people: which hours, what moved, why."""
+    eventually(lambda: bool(late_corrections(late, site)), "the correction log")
+    [told] = late_corrections(late, site)
+    after = hour_start_ms(hours[-1]) + HOUR_MS
+    assert told["hours"] == [[f"{hours[0]}:00:00Z", f"{hour_of(after)}:00:00Z"]], "all that it moved"
+    assert told["changes"]["pageviews"] == {"from": 4, "to": 5}
+    assert told["changes"]["visits"] == {"from": 2, "to": 1}
+    assert told["late_events"] == 1
+    assert told["text"].endswith("; 1 event arrived late.")
+    said = late.stack.recount("corrections", site)
+    assert said.returncode == 0, said.stderr
+    [entry] = [text for text in said.stdout.split("\n01") if "1 event arrived late" in text]
+    assert "(3 hours, UTC)" in entry
+    assert "visits 2 → 1, pageviews 4 → 5" in entry
+
+
+def late_corrections(late: LateRoom, site: str) -> list[dict[str, Any]]:
+    """What the API says of corrections that late events made."""
+    url = f"{late.stack.urls['dashboard']}/api/v1/corrections/{site}"
+    answer = httpx.get(url, timeout=60, trust_env=False)
+    assert answer.status_code == 200, answer.text
+    return [told for told in answer.json()["corrections"] if told["late_events"]]
 
 
 def test_every_accepted_event_is_in_one_column(late: LateRoom) -> None:
