@@ -12,9 +12,11 @@ from cli.corrections import open_stores
 from cli.hours import hour_named
 from recount.publishing.impact import Impact, Impacts, of_logic, of_rules, of_run
 from recount.rules import difference, whose
+from recount.store.rule_versions import Version
 from recount.store.rulebook import Rulebook
 
 NAMED_MAX = 20
+FIRST = 1  # the version that a site begins with
 
 
 @click.command()
@@ -53,23 +55,36 @@ def impact(
         _print_rules(stores.rulebook, rule)
     found = Impacts(stores.manifests, stores.segments, stores.candidates).of(given[0], span)
     if as_json:
-        click.echo(
-            orjson.dumps({"sites": found.sites, "totals": found.totals, "dimensions": found.dimensions})
-        )
+        numbers = {"sites": found.sites, "totals": found.totals, "dimensions": found.dimensions}
+        said = {} if rule is None else {"rules": [_as_json(v) for v in _asked(stores.rulebook, rule)]}
+        click.echo(orjson.dumps(numbers | said).decode())
     else:
         _print(found)
 
 
+def _asked(book: Rulebook, rule: str) -> list[Version]:
+    """The version that is asked for, or all that were ever in force."""
+    owner, _, version = rule.partition(":")
+    if version:
+        return [book.version(owner, int(version))]
+    current = book.site(owner).rules_version
+    return [v for v in book.versions(owner) if v.in_force_ms or v.version in (FIRST, current)]
+
+
+def _as_json(version: Version) -> dict[str, object]:
+    return {"of": version.site, "version": version.version, "why": version.why, "says": version.rules.lines}
+
+
 def _print_rules(book: Rulebook, rule: str) -> None:
-    """What a version said, and what the one that followed made different."""
-    site, _, version = rule.partition(":")
-    if not version:
+    """What the versions said, and what the one that followed made different."""
+    for found in _asked(book, rule):
+        why = f" ({found.why})" if found.why else ""
+        click.echo(f"Rules {found.version} {whose(found.site)} say{why}:")
+        for line in found.rules.lines or ["nothing"]:
+            click.echo(f"  {line}")
+    if ":" not in rule:
         return
-    found = book.version(site, int(version))
-    click.echo(f"Rules {version} {whose(site)} say" + (f" ({found.why}):" if found.why else ":"))
-    for line in found.rules.lines or ["nothing"]:
-        click.echo(f"  {line}")
-    later = next((v for v in book.versions(site) if v.version > found.version and v.in_force_ms), None)
+    later = next((v for v in book.versions(found.site) if v.version > found.version and v.in_force_ms), None)
     if later is not None:
         click.echo(f"Rules {later.version}, which followed, differ:")
         for line in difference(found.rules, later.rules):

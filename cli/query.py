@@ -17,6 +17,7 @@ from rich.table import Table
 from cli.context import CliContext, pass_context
 from recount.errors import InvalidInput, SetupError
 from recount.querying.query import DIRECTIONS, INTERVALS, LIMIT_MAX, OFFSET_MAX
+from recount.rules import whose
 
 _FILTER: Final = re.compile(r"([a-z_]+|prop:[^=!~]+)(=|!=|~)(.+)", re.DOTALL)
 
@@ -136,8 +137,9 @@ def _print(answer: dict[str, Any]) -> None:
     for note in answer.get("notes", []):
         console.print(f"[dim]{note}[/dim]")
     console.print(f"[dim]published until {answer.get('published_until') or 'nothing yet'}[/dim]")
-    for group in _alike(answer.get("explain", {}).get("hours", [])):
-        console.print(group, highlight=False)
+    explained = answer.get("explain", {})
+    for line in (*_alike(explained.get("hours", [])), *_said(explained.get("rules", []))):
+        console.print(line, highlight=False, markup=False)
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
@@ -180,6 +182,17 @@ def _alike(hours: list[dict[str, Any]]) -> Iterator[str]:
         if archive:
             offsets = ", ".join(f"{source} below {end}" for source, end in archive["offsets"].items())
             yield f"  archive {archive['generation']} of {last}: {offsets}"
+
+
+def _said(rules: list[dict[str, Any]]) -> Iterator[str]:
+    """What the versions of rules say that the hours were counted by."""
+    for one in rules:
+        title = f"Rules {one['version']} {whose(one['of'])}"
+        if one["says"] is None:
+            yield f"{title} are not known any more."
+        else:
+            yield f"{title} say:"
+            yield from (f"  {line}" for line in one["says"] or ["nothing"])
 
 
 def _text(value: object) -> str:

@@ -87,7 +87,8 @@ def wire(
     corrections = KeptLog(CorrectionLog(tables.catalog))
     live = LiveHttp(directory)
     answerer = Answerer(manifests, segments, site_slots=settings.site_slots, live=live)
-    scanner = open_scanner(settings, manifests, segments, Rulebook(tables.catalog), metrics)
+    rulebook = Rulebook(tables.catalog)
+    scanner = open_scanner(settings, manifests, segments, rulebook, metrics)
     return Services(
         sites=Sites(Catalog(tables.catalog)),
         gate=_gate(settings, tables, directory),
@@ -102,6 +103,7 @@ def wire(
             Candidates(settings.archive_root),
             settings.site_slots,
             lambda run: f"{settings.dagster_page}/runs/{run}",
+            rulebook,
         ),
         metrics=metrics,
         front_url=lambda: _front_url(settings, directory),
@@ -126,6 +128,8 @@ def wire_desk(settings: Settings, tables: Tables) -> Desk:
         review=review,
         comparisons=Comparisons(review, manifests),
         log=CorrectionLog(tables.catalog),
+        rulebook=Rulebook(tables.catalog),
+        sites=catalog.sites,
         run_url=lambda run: f"{settings.dagster_page}/runs/{run}",
     )
 

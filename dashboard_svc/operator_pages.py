@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 import polars as pl
 
 from dashboard_svc.desk import Desk
+from dashboard_svc.operator_rules import changed
 from recount.corrections import Correction, label, number, sentence
 from recount.errors import InvalidInput
 from recount.periods import moment_in_words
@@ -76,9 +77,11 @@ class Diff:
 
 @dataclass(frozen=True)
 class Page:
-    """`progress`: (days compared, days) while that is under way; `commands`: why, and what to type."""
+    """`rules`: the versions that it counts by, and what is other in each than before. `progress`: (days
+    compared, days) while that is under way; `commands`: why, and what to type."""
 
     line: Line
+    rules: list[tuple[str, list[str]]]
     runs: list[tuple[str, str]]
     notes: list[str]
     approval: str
@@ -112,6 +115,7 @@ def page(desk: Desk, name: str, args: Mapping[str, str]) -> Page:
     runs = list(dict.fromkeys(hour.run_id for hour in done.values() if hour.run_id))[-RUNS_MAX:]
     head: dict[str, Any] = {
         "line": line(request, done),
+        "rules": [changed(desk, owner, number) for owner, number in sorted(request.rules.items())],
         "runs": [(run[:8], desk.run_url(run)) for run in runs],
         "notes": request.notes,
         "approval": _approval(request, done),

@@ -1,4 +1,4 @@
-"""`/operator`: reprocessings and what they would change. For operators alone.
+"""`/operator`: reprocessings and what they would change, and the rules in force. For operators alone.
 
 Who comes through the front has passed its password, and the front says so in a header that it takes from
 everybody else. Who comes without any proxy has to be on this machine, as with Dagster's own port.
@@ -14,7 +14,7 @@ from typing import Final
 from flask import Blueprint, Request, Response, abort, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from dashboard_svc import operator_pages
+from dashboard_svc import operator_pages, operator_rules
 from dashboard_svc.desk import Desk
 from recount.errors import InvalidInput
 from recount.publishing.comparison import Comparison
@@ -39,6 +39,11 @@ def blueprint(desk: Desk) -> Blueprint:
     def index() -> Response:
         found = [operator_pages.line(r, desk.reprocessings.hours(r.id)) for r in desk.reprocessings.all()]
         return _kept_by_nobody(render_template("operator/reprocessings.html", requests=found))
+
+    @pages.get("/rules")
+    def rules() -> Response:
+        found = operator_rules.rules(desk)
+        return _kept_by_nobody(render_template("operator/rules.html", rules=found))
 
     @pages.get("/reprocessings/<name>")
     def reprocessing(name: str) -> Response:

@@ -50,14 +50,19 @@ class Rulebook:
         kept.setdefault(site.rules_version, version_of(site))
         return [kept[number] for number in sorted(kept)]
 
-    def version(self, site_id: str, number: int) -> Version:
-        """Raises InvalidInput naming the versions there are."""
+    def find(self, site_id: str, number: int) -> Version | None:
+        """One version, if it is known."""
         kept = self._versions.find(site_id, number)
         if kept is not None:
             return kept
-        site = self.site(site_id)
-        if site.rules_version == number:
-            return version_of(site)
+        site = self.common() if site_id == EVERY_SITE else self._catalog.get(site_id)
+        return version_of(site) if site is not None and site.rules_version == number else None
+
+    def version(self, site_id: str, number: int) -> Version:
+        """Raises InvalidInput naming the versions there are."""
+        found = self.find(site_id, number)
+        if found is not None:
+            return found
         known = ", ".join(str(v.version) for v in self.versions(site_id))
         raise InvalidInput(
             f"the rules {whose(site_id)} have no version {number} (known: {known})", field="rules"

@@ -214,6 +214,14 @@ def test_impact_says_what_a_version_said_and_what_came_after_it(desk: Desk) -> N
     said: Any = call(desk, impact.impact, "--rule", "demo:2").output
     assert "Rules 2 of demo say (not DE):\n  exclude country DE" in said
     assert "Rules 3, which followed, differ:\n  + exclude country FR" in said
+    said = call(desk, impact.impact, "--rule", "demo").output
+    assert [line for line in said.splitlines() if line.startswith("Rules")] == [
+        "Rules 1 of demo say:",
+        "Rules 2 of demo say (not DE):",
+        "Rules 3 of demo say (not FR):",
+    ]
+    found = msgspec.json.decode(call(desk, impact.impact, "--rule", "demo:2", "--json").output)
+    assert found["rules"] == [{"of": "demo", "version": 2, "why": "not DE", "says": ["exclude country DE"]}]
 
 
 def test_rules_for_all_sites_are_named_by_a_star(desk: Desk) -> None:

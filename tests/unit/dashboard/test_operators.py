@@ -19,6 +19,8 @@ from dashboard_svc.desk import Desk
 from recount.counting.rollup import merge
 from recount.errors import Unavailable
 from recount.publishing.thresholds import Threshold
+from recount.rules import EVERY_SITE, BotRule, Exclusion, Rules
+from recount.store.catalog import Catalog, Site
 from recount.store.manifests import Publication
 from tests.publishing import Press
 from tests.rollups import hour_rollup
@@ -41,7 +43,10 @@ def press(tmp_path: Path) -> Press:
 def desk(press: Press) -> Desk:
     comparisons = Comparisons(press.review, press.manifests)
     run_url = "http://dagster/runs/{}".format
-    return Desk(press.reprocessings, press.manifests, press.review, comparisons, press.log, run_url)
+    return Desk(
+        *(press.reprocessings, press.manifests, press.review, comparisons, press.log, press.rulebook),
+        *(Catalog(press.roots).sites, run_url),
+    )
 
 
 @pytest.fixture
@@ -64,7 +69,7 @@ def compared(client: FlaskClient, path: str = PAGE) -> str:
     pytest.fail("the comparison is never done")
 
 
-@pytest.mark.parametrize("path", ["/operator", "/operator/", PAGE, f"{PAGE}/changes.csv"])
+@pytest.mark.parametrize("path", ["/operator", "/operator/", "/operator/rules", PAGE, f"{PAGE}/changes.csv"])
 def test_only_operators_get_in(operator: FlaskClient, path: str) -> None:
     def status(headers: dict[str, str], peer: str = "127.0.0.1") -> int:
         return operator.get(path, headers=headers, environ_base={"REMOTE_ADDR": peer}).status_code
@@ -178,3 +183,34 @@ def test_only_the_newest_comparisons_are_kept(desk: Desk, press: Press) -> None:
         job.future.result(60)
     assert desk.comparisons.of(requests[-1]) is jobs[-1]
     assert desk.comparisons.of(requests[0]) is not jobs[0]
+
+
+def test_the_rules_that_a_reprocessing_counts_by_are_said_in_words(
+    press: Press, operator: FlaskClient
+) -> None:
+    probe = BotRule(counts_as="bot", by="user_agent", pattern="*<Probe>*")
+    made = press.rulebook.edit(
+        press.rulebook.common(), Rules(bots=(probe,)), by="eve", why="new", now_ms=press.clock_ms
+    )
+    request = press.reprocessings.get("r1")
+    press.reprocessings.change(request, rules={EVERY_SITE: made.version, "gone": 3})
+    page = compared(operator)
+    assert "Rules 2 for all sites, against 1:" in page
+    assert "+ bot user_agent *&lt;Probe&gt;*" in page
+    assert "Rules 3 of gone are not known any more" in page
+
+
+def test_the_rules_in_force_are_said_in_words(press: Press, operator: FlaskClient) -> None:
+    assert "Rules 1 for all sites" in operator.get("/operator/rules").text
+    own = Rules(exclusions=(Exclusion(kind="country", pattern="DE"),))
+    Catalog(press.roots).add(Site(id="utc", domain="utc.example").ruled(own, 4))
+    Catalog(press.roots).add(Site(id="plain", domain="plain.example"))
+    made = press.rulebook.edit(press.rulebook.common(), own, by="eve", why="", now_ms=press.clock_ms)
+    press.rulebook.bring_into_force(EVERY_SITE, made.version, {}, how="", now_ms=press.clock_ms)
+    page = operator.get("/operator/rules").text
+    assert "Rules 2 for all sites" in page
+    assert "(UTC) on" in page
+    assert "recount rules history &#39;*&#39;" in page
+    assert "Rules 4 of utc" in page
+    assert "exclude country DE" in page
+    assert "plain" not in page

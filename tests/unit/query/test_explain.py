@@ -8,6 +8,8 @@ from recount.periods import hour_start_ms
 from recount.querying.answers import Answerer
 from recount.querying.explain import Explainer
 from recount.querying.query import Query, Span
+from recount.rules import Exclusion, Rules
+from recount.store.catalog import Catalog
 from recount.store.provenance import ArchiveSource
 from tests.publishing import SITES, SLOTS, Press
 from tests.rollups import hour_rollup
@@ -42,11 +44,16 @@ def answered(press: Press, site: str) -> tuple[set[tuple[str, str]], Explainer]:
     now = hour_start_ms("2026-11-05T00")
     answerer = Answerer(press.manifests, press.segments, site_slots=SLOTS, now_ms=lambda: now)
     used = answerer.answer(SITES[site], Query(span=Span(DAY, DAY))).used
-    explainer = Explainer(press.manifests, press.segments, press.candidates, SLOTS, lambda run: f"page/{run}")
+    explainer = Explainer(
+        *(press.manifests, press.segments, press.candidates, SLOTS, lambda run: f"page/{run}"),
+        press.rulebook,
+    )
     return set(used), explainer
 
 
-def test_a_number_is_traced_to_its_hours_runs_offsets_and_publication(press: Press) -> None:
+def test_a_number_is_traced_to_its_hours_runs_offsets_rules_and_publication(press: Press) -> None:
+    own = Rules(exclusions=(Exclusion(kind="country", pattern="DE"),))
+    Catalog(press.roots).add(SITES["utc"].ruled(own, 3))
     used, explainer = answered(press, "utc")
     found = explainer.explain(SITES["utc"], used)
     root = press.manifests.current()
@@ -61,6 +68,10 @@ def test_a_number_is_traced_to_its_hours_runs_offsets_and_publication(press: Pre
     assert last["publication"] == root.id
     assert last["published"].endswith("Z")
     assert found["hours_left_out"] == 0
+    assert found["rules"] == [
+        {"of": "utc", "version": 3, "says": ["exclude country DE"]},
+        {"of": "*", "version": 2, "says": None},
+    ], "in words, where they are known"
 
 
 def test_an_hour_that_another_site_corrected_is_explained_by_what_wrote_its_own_rows(press: Press) -> None:
@@ -77,4 +88,7 @@ def test_an_hour_that_another_site_corrected_is_explained_by_what_wrote_its_own_
 
 def test_nothing_read_is_nothing_to_explain(press: Press) -> None:
     used, explainer = answered(press, "kolkata")
-    assert explainer.explain(SITES["kolkata"], used) == {"periods": [], "hours": [], "hours_left_out": 0}
+    assert explainer.explain(SITES["kolkata"], used) == {
+        **{"periods": [], "hours": [], "hours_left_out": 0},
+        "rules": [],
+    }
