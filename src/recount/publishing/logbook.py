@@ -1,4 +1,4 @@
-"""Writes the correction log: one entry for each site whose published, closed hours a publication changed.
+"""Writes the correction log: one entry for each site of whose closed hours a publication changed numbers.
 
 Entries are derived from the history of publications, after the move and in its order, and the log remembers
 how far it got. So a publisher that dies between its move and its entries loses none: the next one, or the
@@ -9,50 +9,36 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
-import polars as pl
 import structlog
 
-from recount.corrections import DAYS_MAX, METRICS, REVENUE_PREFIX, Correction, Kind, Numbers
+from recount.corrections import DAYS_MAX, METRICS, Correction, Kind, Numbers
 from recount.counting import counted
-from recount.counting.counted import VISITOR_COUNT, Counted, Counts
+from recount.counting.counted import Counted
 from recount.counting.rebuild import DEFAULT_ZONE, day_rollup, days_of_hour, hours_of_day
-from recount.counting.rollup import TOTAL, merge
+from recount.counting.rollup import merge
 from recount.errors import Unavailable
-from recount.keys import site_slot
 from recount.ledger import ACCEPTED, DUPLICATE
 from recount.periods import HOUR_MS
-from recount.publishing.comparison import Comparison, compare
+from recount.publishing.rebuilt import rebuilt
+from recount.publishing.site_changes import SITES_AT_ONCE, Changes, Shown, take
 from recount.store.candidates import Candidates
 from recount.store.catalog import Site
 from recount.store.correction_log import CorrectionLog
 from recount.store.manifests import Entry, Manifests, Publication, Root
 from recount.store.provenance import Provenance, period_key
-from recount.store.segment_decode import counts
 from recount.store.segments import SegmentStore
 
 SEARCHED_MAX: Final = 10_000
 KEPT_MS: Final = 6 * 24 * HOUR_MS  # what was shown before is surely stored that long, see `collect`
-SITES_AT_ONCE: Final = 200
 CAUSES: Final[Mapping[str, Kind]] = {
     "reprocessing": "reprocessing",
     "rollback": "rollback",
     "erasure": "erasure",
 }
 log = structlog.get_logger(__name__)
-
-
-@dataclass
-class _Changes:
-    """Of one site: the hours corrected, and by day the totals before and since."""
-
-    hours: list[str] = field(default_factory=list)
-    days: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
-    dimensions: set[str] = field(default_factory=set)
-    before: bool = False
-    late_events: int = 0
 
 
 @dataclass(frozen=True)
@@ -80,14 +66,17 @@ class Logbook:
             log.warning("correction_log_behind", error=str(error), publication=current.id)
 
     def corrections(self, publication: Publication) -> list[Correction]:
-        """One for each site whose closed hours a publication changed; none for hours published first."""
+        """One for each site whose closed hours, or only the days made of them, a publication changed; none
+        for hours published first."""
         moved = [key for key in publication.moved if key.startswith("hour/")]
+        if publication.moved and not moved:
+            return self._rebuilt(publication)
         before = self.manifests.entries(self._root(publication.parent), moved)
         closed = {key: entry for key, entry in before.items() if entry.open_until is None}
-        sites: dict[str, _Changes] = {}
+        sites: dict[str, Changes] = {}
         for key in sorted(closed):
             for site in publication.sites.get(key, []):
-                sites.setdefault(site, _Changes()).hours.append(key.removeprefix("hour/"))
+                sites.setdefault(site, Changes()).hours.append(key.removeprefix("hour/"))
         if not sites:
             return []
         zones = self._zones(sites)
@@ -101,11 +90,27 @@ class Logbook:
             for site, changes in sorted(sites.items())
         ]
 
+    def _rebuilt(self, publication: Publication) -> list[Correction]:
+        """Of days and months that were made again from hours which stay."""
+        zones = self._zones({site for names in publication.sites.values() for site in names})
+        is_known = self.now_ms() - publication.at_ms < KEPT_MS
+        before, since = self._root(publication.parent), self._root(publication.id)
+        sites = rebuilt(publication, before, since, self._shown, zones, is_known=is_known)
+        kind = CAUSES.get(publication.cause.partition("/")[0], "reprocessing")
+        return [
+            self._entry(publication, site, changes, zones[site], kind, None, whole=is_known)
+            for site, changes in sorted(sites.items())
+        ]
+
+    @property
+    def _shown(self) -> Shown:
+        return Shown(self.manifests, self.segments, self.site_slots)
+
     def _entry(
         self,
         publication: Publication,
         site: str,
-        changes: _Changes,
+        changes: Changes,
         zone: str,
         kind: Kind,
         logic: tuple[int, int] | None,
@@ -124,7 +129,7 @@ class Logbook:
             reason=publication.reason,
             cause=publication.cause,
             run_id=publication.run_id,
-            moved=_moved(_summed(changes.days.values())),
+            moved=_moved(_summed([*changes.days.values(), *changes.months.values()])),
             days=days if len(days) <= DAYS_MAX else {},
             dimensions=sorted(changes.dimensions),
             late_events=changes.late_events,
@@ -158,7 +163,7 @@ class Logbook:
         return {site: known[site].timezone if site in known else DEFAULT_ZONE for site in sites}
 
     def _compare_origins(
-        self, publication: Publication, closed: Mapping[str, Entry], sites: Mapping[str, _Changes]
+        self, publication: Publication, closed: Mapping[str, Entry], sites: Mapping[str, Changes]
     ) -> tuple[int, int] | None:
         """Fill in the late events of each site; returns the newest logic before and since."""
         after = self.manifests.entries(self._root(publication.id), closed)
@@ -188,13 +193,14 @@ class _Totals:
     ) -> None:
         self._book = book
         self._publication = publication
+        self._shown = Shown(book.manifests, book.segments, book.site_slots)
         self._closed = closed
         self._zones = zones
         self._before = book.manifests.root(publication.parent) if publication.parent else None
         self._since = book.manifests.root(publication.id)
         self._others = {k for k in publication.moved if k.startswith("hour/")} - set(closed)
 
-    def fill(self, sites: Mapping[str, _Changes]) -> None:
+    def fill(self, sites: Mapping[str, Changes]) -> None:
         by_day: dict[str, list[str]] = {}
         for site, changes in sites.items():
             for day in {day for hour in changes.hours for day in days_of_hour(hour, self._zones[site])}:
@@ -203,19 +209,7 @@ class _Totals:
             for at in range(0, len(names), SITES_AT_ONCE):
                 some = sorted(names)[at : at + SITES_AT_ONCE]
                 old, new = self._read(self._before, day, some), self._new(day, some)
-                self._take(day, compare(day, old, new), set(old.rows["site"].unique()), sites)
-
-    def _take(
-        self, day: str, found: Comparison, shown: Collection[str], sites: Mapping[str, _Changes]
-    ) -> None:
-        for site, metric, old, new in found.totals.select("site", "metric", "old", "new").iter_rows():
-            if metric in METRICS or metric.startswith(REVENUE_PREFIX):
-                sites[site].days.setdefault(day, {})[metric] = (old, new)
-        values = found.changes.filter(pl.col("dimension") != TOTAL)
-        for site, dimension in values.select("site", "dimension").unique().iter_rows():
-            sites[site].dimensions.add(dimension)
-        for site in shown:
-            sites[site].before = True
+                take(sites, period_key("day", day), old, new)
 
     def _new(self, day: str, sites: Sequence[str]) -> Counted:
         mixed = [site for site in sites if self._is_mixed(day, site)]
@@ -227,14 +221,7 @@ class _Totals:
         return not self._others.isdisjoint(hours)
 
     def _read(self, root: Root | None, day: str, sites: Sequence[str]) -> Counted:
-        """What a root shows of a day."""
-        key = period_key("day", day)
-        entry = self._book.manifests.entries(root, [key]).get(key)
-        if entry is None or not sites:
-            return counted.empty()
-        places = [(site, key, self._shown(entry, site)) for site in sites]
-        found = self._book.segments.numbers([(s, k, g) for s, k, g in places if g is not None])
-        return _counted(counts([numbers for numbers in found if numbers is not None]))
+        return self._shown.read(root, period_key("day", day), sites)
 
     def _made(self, day: str, site: str) -> Counted:
         """A day of its hours: the corrected ones as they are since, all others as they were."""
@@ -243,20 +230,10 @@ class _Totals:
         old = self._book.manifests.entries(self._before, keys)
         new = self._book.manifests.entries(self._since, keys)
         entries = {key: new[key] if key in self._closed else old[key] for key in keys if key in old}
-        wanted = [(site, k, g) for k, entry in entries.items() if (g := self._shown(entry, site)) is not None]
+        shown = {key: self._shown.generation(entry, site) for key, entry in entries.items()}
+        wanted = [(site, key, generation) for key, generation in shown.items() if generation is not None]
         parts = [part for part in self._book.segments.rollups(wanted) if part is not None]
         return counted.with_counts(day_rollup(merge(parts), day, {site: zone}))
-
-    def _shown(self, entry: Entry, site: str) -> str | None:
-        return entry.generation(site_slot(site, self._book.site_slots))
-
-
-def _counted(found: Counts) -> Counted:
-    rows = found.rows.with_columns(
-        pl.col("visitors").alias(VISITOR_COUNT),
-        visitors=pl.lit(None, counted.COUNTED_SCHEMA["visitors"]),
-    )
-    return Counted(rows.select(*counted.COUNTED_SCHEMA), found.revenue)
 
 
 def _events(made: Provenance, site: str) -> int:

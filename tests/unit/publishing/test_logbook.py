@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import pytest
 from recount.corrections import Correction, sentence
 from recount.counting.rollup import Rollup, merge
 from recount.errors import Unavailable
+from recount.periods import HOUR_MS
 from recount.store.manifests import Publication
-from tests.publishing import Press, total
+from tests.publishing import SITES, Press, total
 from tests.rollups import hour_rollup
 
 DAY = "2026-10-30"
@@ -172,3 +174,46 @@ def test_what_was_shown_too_long_ago_is_told_without_numbers(
     found = only(press)
     assert (found.whole, found.moved) == (False, {})
     assert "the numbers before are no longer kept" in sentence(found)
+
+
+def test_days_made_again_are_told_if_a_number_moved(press: Press) -> None:
+    """Their hours stay: here the site's time zone is another one, and the last hour lies in the next day."""
+    press.publisher.rebuild([DAY], [], "nothing has changed")
+    assert press.log.of_site("utc") == []
+    press.sites = dict(press.sites) | {"utc": replace(SITES["utc"], timezone="Pacific/Kiritimati")}
+    before = shown(press, f"day/{DAY}", "pageviews")
+    made = press.publisher.rebuild([DAY], [], "its days begin elsewhere")
+    found = only(press)
+    assert press.log.of_site("berlin") == [], "made again too, and equal"
+    assert (found.kind, found.publication, found.late_events) == ("reprocessing", made.id, 0)
+    after = shown(press, f"day/{DAY}", "pageviews")
+    assert found.moved["pageviews"] == found.days[DAY]["pageviews"] == (before, after)
+    assert before > after > 0
+    assert list(found.local_days()) == [DAY]
+    assert "because its days begin elsewhere" in sentence(found)
+    press.undo(made)
+    assert [c.kind for c in press.log.of_site("utc")] == ["rollback", "reprocessing"]
+
+
+def test_a_month_made_again_is_told_only_where_its_days_are_not(press: Press) -> None:
+    press.publisher.rebuild([], ["2026-10"], "nothing has changed")
+    press.sites = dict(press.sites) | {"utc": replace(SITES["utc"], identity="first_party")}
+    press.publisher.rebuild([], ["2026-10"], "visitors are known over days")
+    assert press.log.of_site("utc") == [], "one day: as many visitors"
+    tomorrow = f"{DAY[:-2]}31T08"
+    publish(press, {tomorrow: hour_rollup(tomorrow, ["utc"])})
+    press.sites = dict(press.sites) | {"utc": SITES["utc"]}
+    press.publisher.rebuild([], ["2026-10"], "visitors are known for a day")
+    found = only(press)
+    assert (found.kind, found.days) == ("reprocessing", {})
+    assert set(found.moved) == {"visitors"}
+    assert (found.first_day, found.last_day) == ("2026-10-01", "2026-10-31")
+
+
+def test_what_days_showed_too_long_ago_is_told_without_numbers(press: Press) -> None:
+    press.sites = dict(press.sites) | {"utc": replace(SITES["utc"], timezone="Pacific/Kiritimati")}
+    made = press.publisher.rebuild([DAY], [], "its days begin elsewhere")
+    press.clock_ms += 7 * 24 * HOUR_MS
+    (found,) = press.logbook.corrections(made)
+    assert (found.site, found.whole, found.moved) == ("utc", False, {})
+    assert list(found.local_days()) == [DAY]
