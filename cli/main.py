@@ -30,7 +30,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "sites": Entry("cli.sites:sites", "Add and list sites."),
     "tokens": Entry("cli.tokens:tokens", "Make, list and revoke tokens of the Stats API."),
     "rules": Entry("cli.rules:rules", "What is left out, who is a bot, what a source is; drafts, previews."),
-    "goals": Entry("cli.rules:goals", "Add and list the goals of a site."),
+    "goals": Entry("cli.goals:goals", "Add and list the goals of a site."),
     "demo": Entry("cli.demo:demo", "Send believable traffic to the site demo."),
     "import": Entry("cli.import_log:import_group", "Import history, such as a web server's access log."),
     "publish-open": Entry("cli.publish_open:publish_open", "Publish the hours that are still running, now."),

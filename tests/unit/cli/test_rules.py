@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
-from cli import impact, rules
+from cli import goals, impact, rules
 from cli.context import CliContext
 from recount.errors import InvalidInput
 from recount.rules import BotRule, Exclusion, Goal, Rules, SourceRule
@@ -198,13 +198,13 @@ def test_a_preview_needs_a_draft(desk: Desk) -> None:
 
 
 def test_goals_are_rules(desk: Desk) -> None:
-    said = call(desk, rules.goals, "add", "demo", "signup", "--event", "Signup").output
+    said = call(desk, goals.goals, "add", "demo", "signup", "--event", "Signup").output
     assert "+ goal signup: event Signup" in said
     with pytest.raises(InvalidInput, match="known: signup"):
-        call(desk, rules.goals, "remove", "demo", "other")
-    call(desk, rules.goals, "remove", "demo", "signup")
+        call(desk, goals.goals, "remove", "demo", "other")
+    call(desk, goals.goals, "remove", "demo", "signup")
     assert desk.draft == Rules()
-    assert "none" in call(desk, rules.goals, "list", "demo").output
+    assert "none" in call(desk, goals.goals, "list", "demo").output
 
 
 def test_impact_says_what_a_version_said_and_what_came_after_it(desk: Desk) -> None:
@@ -242,5 +242,5 @@ def test_rules_for_all_sites_are_named_by_a_star(desk: Desk) -> None:
     assert "Rules 3 for all sites are in force" in call(desk, rules.rules, "show", "*").output
     call(desk, rules.rules, "add", "*", "goal", "signup", "--event", "Signup")
     call(desk, rules.rules, "activate", "*", "--from-now")
-    assert "goal signup: event Signup" in call(desk, rules.goals, "list", "demo").output
+    assert "goal signup: event Signup" in call(desk, goals.goals, "list", "demo").output
     assert "Rules 3 for all sites say (as in version 2):" in call(desk, impact.impact, "--rule", "*:3").output
