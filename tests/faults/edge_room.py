@@ -11,9 +11,10 @@ import httpx
 
 from recount.discovery import Directory, Instance, open_directory
 from recount.periods import day_of
-from tests.faults.room import Room, eventually, now_ms
+from tests.faults.room import Room, now_ms
 from tests.faults.steady import SteadyLoad
 from tests.stack import TestStack
+from tests.waiting import eventually
 
 PARTS: Final = ("ingest", "shipper", "live", "store_batches", "dashboard", "autoscaler", "traefik", "haproxy")
 CHANGES: Final = {"RECOUNT_AUTOSCALE": "off", "RECOUNT_RATE_LIMIT_PER_S": "0"}

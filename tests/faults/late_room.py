@@ -27,9 +27,10 @@ from recount import kafka
 from recount.kafka import EVENTS, SourcePartition, offset_ranges, source_partitions
 from recount.keys import kafka_partition
 from recount.periods import HOUR_MS, MINUTE_MS, hour_of, hour_start_ms
-from tests.faults.room import Room, eventually, now_ms
+from tests.faults.room import Room, now_ms
 from tests.receiving import Received
 from tests.stack import TestStack
+from tests.waiting import eventually
 
 PARTS: Final = ("ingest", "shipper", "store_batches", "dashboard", "dagster-daemon")
 USED: Final = ("kafka", "dynamodb", *PARTS, "dagster-code", "dagster-webserver")

@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -24,21 +24,14 @@ from recount.store.catalog import Catalog, Site
 from recount.store.tables import open_tables
 from tests.faults.load import Load
 from tests.stack import TestStack
+from tests.waiting import eventually
 
 PATIENCE_S: Final = 180.0
-ASK_S: Final = 0.1
 HEALTH_S: Final = 0.5
 
 
 def now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-def eventually(condition: Callable[[], object], what: str, within_s: float = PATIENCE_S) -> None:
-    end = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < end, f"still waiting after {within_s:g} s: {what}"
-        time.sleep(ASK_S)
 
 
 class Sent(Protocol):

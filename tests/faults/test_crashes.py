@@ -7,7 +7,8 @@ import signal
 
 import pytest
 
-from tests.faults.room import Room, eventually
+from tests.faults.room import Room
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.faults, pytest.mark.stack, pytest.mark.timeout(600)]
 

@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from tests.faults.edge_room import EdgeRoom
-from tests.faults.room import eventually
 from tests.faults.steady import SteadyLoad
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.faults, pytest.mark.stack, pytest.mark.timeout(900)]
 PER_S = 500

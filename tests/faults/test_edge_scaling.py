@@ -18,8 +18,8 @@ import pytest
 from deploy.local.layout import ROOT
 from deploy.local.supervise import python_path
 from tests.faults.edge_room import EdgeRoom
-from tests.faults.room import eventually
 from tests.faults.steady import REQUESTS_PER_S, SteadyLoad
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.faults, pytest.mark.stack, pytest.mark.timeout(900)]
 SECOND = REQUESTS_PER_S  # requests of a second of load

@@ -13,7 +13,8 @@ from deploy.local.layout import ROOT
 from deploy.local.supervise import python_path
 from recount.kafka import IMPORTS, offset_ranges, source_partitions
 from tests.faults.load import AGENT
-from tests.faults.room import Room, eventually
+from tests.faults.room import Room
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.faults, pytest.mark.stack, pytest.mark.timeout(600)]
 LINES = 40_000

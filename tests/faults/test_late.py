@@ -20,7 +20,8 @@ from recount.store.catalog import Goal
 from recount.store.provenance import period_key
 from tests import made
 from tests.faults.late_room import BROWSER, LateRoom, age, hours_of_a_day, running_hour
-from tests.faults.room import eventually, now_ms
+from tests.faults.room import now_ms
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.faults, pytest.mark.stack, pytest.mark.timeout(900)]
 

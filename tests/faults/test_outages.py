@@ -20,7 +20,8 @@ from orchestration.jobs import PUBLISH_OPEN_JOB
 from orchestration.partitions import range_tags
 from recount.store.manifests import Manifests
 from recount.store.tables import open_tables
-from tests.faults.room import Room, eventually
+from tests.faults.room import Room
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.faults, pytest.mark.stack, pytest.mark.timeout(600)]
 SMALL_SPOOL_BYTES = 256 * 1024

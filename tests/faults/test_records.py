@@ -13,7 +13,8 @@ from confluent_kafka import Consumer, Message, TopicPartition
 from recount import kafka
 from recount.kafka import DEAD, EVENTS, SourcePartition, offset_ranges, source_partitions
 from recount.keys import kafka_partition
-from tests.faults.room import Room, eventually, now_ms
+from tests.faults.room import Room, now_ms
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.faults, pytest.mark.stack, pytest.mark.timeout(600)]
 GROUP = "recount-store_batches"

@@ -32,7 +32,8 @@ from recount.periods import HOUR_MS, HourRange, hour_of, hours_in
 from recount.store.catalog import Goal
 from recount.store.provenance import Kind
 from tests import made
-from tests.faults.room import Room, eventually
+from tests.faults.room import Room
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.faults, pytest.mark.stack, pytest.mark.timeout(900)]
 START: Final = 1_470_009_600_000  # 2016-08-01T00:00 UTC

@@ -7,7 +7,8 @@ import pytest
 from cli.dagster_client import DagsterClient
 from orchestration.jobs import PUBLISH_OPEN_JOB
 from orchestration.partitions import range_tags
-from tests.faults.room import Room, eventually
+from tests.faults.room import Room
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.faults, pytest.mark.stack, pytest.mark.timeout(600)]
 WAITING = {"QUEUED", "NOT_STARTED", "STARTING"}

@@ -9,8 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.integration.edge_processes import Edge, until
+from tests.integration.edge_processes import Edge
 from tests.stack import TestStack
+from tests.waiting import eventually
 
 NOBODY = "127.0.0.1:9"
 
@@ -60,7 +61,9 @@ class Senders:
 def check_all_arrived(edge: Edge, acknowledged: set[str]) -> None:
     """Every acknowledged event is in Kafka, and no spool has a gap."""
     assert acknowledged
-    until(lambda: acknowledged <= {e["id"] for e in edge.arrived()}, "every acknowledged event is in Kafka")
+    eventually(
+        lambda: acknowledged <= {e["id"] for e in edge.arrived()}, "every acknowledged event is in Kafka"
+    )
     events = edge.arrived()
     for spool in {e["spool"] for e in events}:
         numbers = {e["seq"] for e in events if e["spool"] == spool}
@@ -72,14 +75,14 @@ def test_a_killed_ingest_has_lost_nothing_it_acknowledged(edge: Edge, fsync: str
     edge.ship()
     ingest = edge.ingest(spool_fsync=fsync)
     senders = Senders(edge, "kill")
-    until(lambda: len(senders.acknowledged) > 200, "200 events are acknowledged")
+    eventually(lambda: len(senders.acknowledged) > 200, "200 events are acknowledged")
     edge.kill(ingest)
     edge.ingest(spool_fsync=fsync)
     before = len(senders.acknowledged)
-    until(lambda: len(senders.acknowledged) > before + 200, "the new ingest acknowledges")
+    eventually(lambda: len(senders.acknowledged) > before + 200, "the new ingest acknowledges")
     senders.stop()
     check_all_arrived(edge, senders.acknowledged)
-    until(lambda: len(edge.spools()) == 1, "the dead spool is taken over and removed")
+    eventually(lambda: len(edge.spools()) == 1, "the dead spool is taken over and removed")
 
 
 def test_a_killed_shipper_skips_nothing(edge: Edge) -> None:
@@ -87,7 +90,7 @@ def test_a_killed_shipper_skips_nothing(edge: Edge) -> None:
     shipper = edge.ship()
     senders = Senders(edge, "ship")
     for round_ in range(1, 4):
-        until(lambda n=round_: len(senders.acknowledged) > n * 150, "events are acknowledged")  # type: ignore[misc]
+        eventually(lambda n=round_: len(senders.acknowledged) > n * 150, "events are acknowledged")  # type: ignore[misc]
         edge.kill(shipper)
         shipper = edge.ship()
     senders.stop()
@@ -113,13 +116,13 @@ def test_kafka_away_fills_the_spool_then_refuses_then_loses_nothing(edge: Edge) 
     pixels = [edge.http.get(edge.url + "/p.gif", params=address) for _ in range(10)]
     assert {pixel.status_code for pixel in pixels} == {200}
     assert pixels[-1].headers["Recount-Drop"] == "spool_full"
-    until(lambda: edge.http.get(edge.shipper_url + "/readyz").status_code == 503, "the shipper says so")
+    eventually(lambda: edge.http.get(edge.shipper_url + "/readyz").status_code == 503, "the shipper says so")
     assert edge.spools()[0]["oldest_unshipped_ms"] is not None
 
     edge.kill(shipper)
     edge.ship()
     check_all_arrived(edge, acknowledged)
-    until(lambda: edge.post(edge.event("back")).status_code == 202, "the door takes events again")
+    eventually(lambda: edge.post(edge.event("back")).status_code == 202, "the door takes events again")
     check_all_arrived(edge, acknowledged | {"back"})
 
 
@@ -133,4 +136,4 @@ def test_everything_dead_at_once_is_replayed(edge: Edge) -> None:
     edge.kill(ingest)
     edge.ship()
     check_all_arrived(edge, ids)
-    until(lambda: edge.spools() == [], "the dead spool is removed")
+    eventually(lambda: edge.spools() == [], "the dead spool is removed")

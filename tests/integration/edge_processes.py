@@ -6,9 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -25,15 +23,9 @@ from recount.kafka import EVENTS
 from recount.settings import Settings
 from recount.store.catalog import Catalog, Site
 from recount.store.tables import ensure_tables, open_tables
+from tests.waiting import eventually
 
 DEADLINE_S: Final = 120.0
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"still waiting: {what}"
-        time.sleep(0.05)
 
 
 class Edge:
@@ -124,7 +116,7 @@ class Edge:
             stderr=self._log,
         )
         self._running.append(process)
-        until(lambda: self._answers(process, url + page), f"{module} is up")
+        eventually(lambda: self._answers(process, url + page), f"{module} is up")
         return process
 
     def _answers(self, process: subprocess.Popen[bytes], url: str) -> bool:

@@ -6,9 +6,8 @@ import os
 import socket
 import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -25,18 +24,12 @@ from recount.settings import Settings
 from recount.store.catalog import Catalog, Site
 from recount.store.tables import open_tables
 from tests.stack import TestStack
+from tests.waiting import eventually
 
 DEADLINE_S: Final = 120.0
 BROWSER: Final = (
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36"
 )
-
-
-def eventually(is_so: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not is_so():
-        assert time.monotonic() < deadline, f"still waiting after {DEADLINE_S} s: {what}"
-        time.sleep(0.1)
 
 
 class FrontDoor:

@@ -27,10 +27,11 @@ from recount.client import Client, Forbidden, InvalidQuery, Unauthorized
 from recount.settings import Settings
 from recount.store.catalog import Site
 from recount.store.tables import open_tables
-from tests.integration.front_door import FrontDoor, eventually
+from tests.integration.front_door import FrontDoor
 from tests.publishing import Press
 from tests.rollups import hour_rollup
 from tests.stack import TestStack
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.stack
 

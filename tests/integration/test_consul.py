@@ -8,8 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,15 +27,9 @@ from deploy.local.up import Silent, Stack
 from recount.discovery import FileDirectory, Instance, JoinedDirectory, Presence, open_directory
 from recount.discovery.consul import ConsulDirectory
 from recount.settings import Settings
+from tests.waiting import eventually
 
 DEADLINE_S = 90.0
-
-
-def until(holds: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not holds():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
 
 
 def start(settings: Settings, module: str) -> subprocess.Popen[bytes]:
@@ -55,7 +48,7 @@ class Agent:
 
     def start(self) -> None:
         self.process = start(self.settings, "deploy.local.consul")
-        until(self.leads, "the agent leads")
+        eventually(self.leads, "the agent leads")
 
     def leads(self) -> bool:
         try:
@@ -114,11 +107,11 @@ def test_an_instance_is_there_while_it_is_ready(agent: Agent) -> None:
     with serving() as (port, handler):
         instance = Instance("ingest", "checked", "127.0.0.1", port, {"spool": "s"})
         with Presence(ConsulDirectory(agent.settings.consul), lambda: instance):
-            until(lambda: reader.instances("ingest") == [instance], "it is ready")
+            eventually(lambda: reader.instances("ingest") == [instance], "it is ready")
             handler.ready = False
-            until(lambda: reader.instances("ingest") == [], "it is not ready")
+            eventually(lambda: reader.instances("ingest") == [], "it is not ready")
             handler.ready = True
-            until(lambda: reader.instances("ingest") == [instance], "it is ready again")
+            eventually(lambda: reader.instances("ingest") == [instance], "it is ready again")
         assert ConsulDirectory(agent.settings.consul).instances("ingest") == []
 
 
@@ -133,8 +126,8 @@ def test_a_dead_instance_leaves_though_its_entry_is_fresh(agent: Agent) -> None:
             writer.register(instance)
             return reader.instances("ingest")
 
-        until(lambda: seen() == [instance], "it is ready")
-    until(lambda: seen() == [], "it is gone")
+        eventually(lambda: seen() == [instance], "it is ready")
+    eventually(lambda: seen() == [], "it is gone")
     writer.deregister(instance)
 
 
@@ -144,7 +137,9 @@ def test_changed_metadata_does_not_make_an_instance_unwell(agent: Agent) -> None
         instance = Instance("live", "moves", "127.0.0.1", port, {"partitions": "0"})
         writer = ConsulDirectory(agent.settings.consul)
         writer.register(instance)
-        until(lambda: ConsulDirectory(agent.settings.consul).instances("live") == [instance], "it is ready")
+        eventually(
+            lambda: ConsulDirectory(agent.settings.consul).instances("live") == [instance], "it is ready"
+        )
         for number in range(20):
             moved = replace(instance, meta={"partitions": str(number)})
             writer.register(moved)
@@ -180,7 +175,9 @@ def test_services_go_on_without_the_agent_and_enter_themselves_again(agent: Agen
         assert joined.instances("worker") == [worker]
         agent.start()
         assert joined.instances("worker") == [worker]
-        until(lambda: ConsulDirectory(agent.settings.consul).instances("worker") == [worker], "it is back")
+        eventually(
+            lambda: ConsulDirectory(agent.settings.consul).instances("worker") == [worker], "it is back"
+        )
     assert joined.instances("worker") == []
 
 
@@ -192,7 +189,7 @@ def test_an_agent_that_is_killed_keeps_its_services(agent: Agent) -> None:
     agent.start()
     assert "worker:kept" in agent.services()
     writer.register(worker)
-    until(lambda: ConsulDirectory(agent.settings.consul).instances("worker") == [worker], "it is well")
+    eventually(lambda: ConsulDirectory(agent.settings.consul).instances("worker") == [worker], "it is well")
     writer.deregister(worker)
 
 
@@ -212,7 +209,7 @@ def dashboard(agent: Agent, folder: Path) -> Iterator[tuple[subprocess.Popen[byt
     )
     process = start(settings, "dashboard_svc")
     try:
-        until(lambda: entered(agent, settings) and alive(settings), "the dashboard has entered itself")
+        eventually(lambda: entered(agent, settings) and alive(settings), "the dashboard has entered itself")
         yield process, settings
     finally:
         process.kill()
@@ -234,7 +231,7 @@ def alive(settings: Settings) -> bool:
 def test_an_instance_leaves_the_directory_and_serves_on_before_it_stops(agent: Agent, tmp_path: Path) -> None:
     with dashboard(agent, tmp_path) as (process, settings):
         process.send_signal(signal.SIGTERM)
-        until(lambda: not entered(agent, settings), "it has left")
+        eventually(lambda: not entered(agent, settings), "it has left")
         assert alive(settings)
         assert open_directory(settings).instances("dashboard") == []
         process.send_signal(signal.SIGTERM)
@@ -276,7 +273,7 @@ def test_a_start_of_everything_does_not_wait_for_a_build(
     try:
         stack.up()
         assert set(said.later) == {"consul"}
-        until(lambda: consul_build.state().building_for_s is not None, "the build is under way")
+        eventually(lambda: consul_build.state().building_for_s is not None, "the build is under way")
         assert stack.control.running()["consul"].active
     finally:
         stack.down()

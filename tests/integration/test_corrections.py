@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any, Final
 
 import httpx
@@ -21,19 +20,12 @@ from recount.store.catalog import Catalog, Site
 from recount.store.tables import open_tables
 from tests import made
 from tests.stack import TestStack
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
 SITE: Final = "corrected"
-DEADLINE_S: Final = 300.0
 BROWSER: Final = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
-
-
-def eventually(what: Callable[[], bool], whatfor: str) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not what():
-        assert time.monotonic() < deadline, f"still waiting for {whatfor}"
-        time.sleep(0.5)
 
 
 def send(stack: TestStack, hour: str, visitors: range) -> None:

@@ -7,14 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
-import orjson
 import pytest
 
 from deploy.local.layout import ROOT
@@ -23,9 +22,11 @@ from deploy.local.supervise import python_path
 from recount.settings import Settings
 from recount.store.catalog import Catalog, Site
 from recount.store.tables import ensure_tables, open_tables
+from tests.integration.live_stream import states
 from tests.publishing import SLOTS, Press
 from tests.rollups import hour_rollup
 from tests.stack import TestStack
+from tests.waiting import eventually
 
 DEADLINE_S = 120.0
 BROWSER = (
@@ -52,23 +53,6 @@ def answers(url: str) -> bool:
         return httpx.get(url).status_code == 200
     except httpx.TransportError:
         return False
-
-
-def eventually(is_so: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + DEADLINE_S
-    while not is_so():
-        assert time.monotonic() < end, f"still waiting after {DEADLINE_S} s: {what}"
-        time.sleep(0.1)
-
-
-def states(stream: httpx.Response) -> Iterator[dict[str, Any]]:
-    """The live states of a stream of server-sent events."""
-    kind = ""
-    for line in stream.iter_lines():
-        if line.startswith("event: "):
-            kind = line.removeprefix("event: ")
-        if line.startswith("data: ") and kind == "live":
-            yield orjson.loads(line.removeprefix("data: "))
 
 
 def accepted(door: str, event: dict[str, Any]) -> bool:
@@ -102,14 +86,18 @@ def test_an_event_is_on_the_stream_and_in_the_answers(stack_parts: TestStack) ->
     assert page.headers["Cache-Control"] == "no-store"
 
 
+def alone(stack: TestStack, folder: Path, site: str) -> Settings:
+    """Of a dashboard with tables of its own, where there is one site and no other part."""
+    stack.need("dynamodb")
+    own = replace(free_settings(folder), dynamodb=stack.settings.dynamodb, table_prefix=f"dashboard-{site}-")
+    ensure_tables(own)
+    Catalog(open_tables(own).catalog).add(Site(id=site, domain=f"{site}.example"))
+    return own
+
+
 @pytest.mark.stack
 def test_without_the_live_service_the_page_goes_on(stack_parts: TestStack, tmp_path: Path) -> None:
-    stack_parts.need("dynamodb")
-    own = replace(
-        free_settings(tmp_path), dynamodb=stack_parts.settings.dynamodb, table_prefix="dashboard-alone-"
-    )
-    ensure_tables(own)
-    Catalog(open_tables(own).catalog).add(Site(id="alone", domain="alone.example"))
+    own = alone(stack_parts, tmp_path, "alone")
     with running(own) as (url, _):
         assert httpx.get(f"{url}/readyz").status_code == 200
         page = httpx.get(f"{url}/alone", timeout=30)
@@ -136,12 +124,7 @@ def test_without_the_tables_it_says_so_and_lives(tmp_path: Path) -> None:
 
 @pytest.mark.stack
 def test_open_streams_do_not_hold_up_the_end(stack_parts: TestStack, tmp_path: Path) -> None:
-    stack_parts.need("dynamodb")
-    own = replace(
-        free_settings(tmp_path), dynamodb=stack_parts.settings.dynamodb, table_prefix="dashboard-ending-"
-    )
-    ensure_tables(own)
-    Catalog(open_tables(own).catalog).add(Site(id="ending", domain="ending.example"))
+    own = alone(stack_parts, tmp_path, "ending")
     with running(own) as (url, process), httpx.stream("GET", f"{url}/ending/live", timeout=60) as stream:
         lines = stream.iter_lines()
         assert next(lines) == "event: away"

@@ -39,6 +39,7 @@ from recount.store.salts import visitor_hex
 from tests import made
 from tests.stack import TestStack
 from tests.unit.streaming.stage import CHROME
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
@@ -48,7 +49,6 @@ HOURS: Final = [hour_of(START + n * HOUR_MS) for n in range(3)]
 DAY: Final = "2015-08-03"
 PEOPLE: Final = ("alice", "bob", "carol")
 LETTER: Final = "imports/0/1000000000"
-DEADLINE_S: Final = 240.0
 Views = Counter[str]  # pageviews by page
 
 _DIES: Final = """
@@ -115,7 +115,7 @@ class Office:
 
     def publish(self) -> None:
         run_id = self.dagster.launch(HOUR_JOB, range_tags((HOURS[0], HOURS[-1])))
-        until(lambda: self.dagster.state(run_id).is_over, "the hours")
+        eventually(lambda: self.dagster.state(run_id).is_over, "the hours")
         assert self.dagster.state(run_id).status == "SUCCESS", self.dagster.failures(run_id)
 
     def recount(self, *arguments: str) -> str:
@@ -155,13 +155,6 @@ class Office:
         return found
 
 
-def until(what: Callable[[], bool], whatfor: str) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not what():
-        assert time.monotonic() < deadline, f"still waiting for {whatfor}"
-        time.sleep(0.5)
-
-
 @pytest.fixture(scope="module")
 def office(stack_parts: TestStack) -> Office:
     stack_parts.need("dashboard", "live", "dagster-daemon", "dagster-webserver", "store_batches", "dax")
@@ -181,7 +174,7 @@ def office(stack_parts: TestStack) -> Office:
     send(kafka.producer(stack_parts.settings), [DeadLetter("imports", 0, 10**9, "unknown_version", letter)])
     office.sent.pop()  # a letter is not counted
     office.publish()
-    until(lambda: office.live() == 3, "live numbers")
+    eventually(lambda: office.live() == 3, "live numbers")
     assert office.shown() == office.left(lambda _: True)
     return office
 
@@ -211,8 +204,8 @@ def test_a_visitor_is_erased_and_the_report_is_right(office: Office) -> None:
     assert "forgotten" in report["dax"]["done"]
     assert office.bytes_of("/user/alice") == 0
     assert office.bytes_of("/user/bob") > 0
-    until(lambda: office.shown() == office.left(not_alice), "readers to see the new root")
-    until(lambda: office.live() == 2, "live to count without her")
+    eventually(lambda: office.shown() == office.left(not_alice), "readers to see the new root")
+    eventually(lambda: office.live() == 2, "live to count without her")
     confirmed = office.place.manifests.entries(office.place.manifests.current(), [f"hour/{HOURS[0]}"])
     made_ = office.place.candidates.info("hour", HOURS[0], confirmed[f"hour/{HOURS[0]}"].confirmed)
     assert made_ is not None
@@ -249,7 +242,7 @@ def test_killed_in_the_middle_it_is_resumed(office: Office) -> None:
     done = office.json("erase", "resume", erasure.id)
     assert (done["state"], done["left"]) == ("done", 0)
     wanted = office.left(lambda e: not_alice(e) and not e["page"].startswith("/user/"))
-    until(lambda: office.shown() == wanted, "readers to see the new root")
+    eventually(lambda: office.shown() == wanted, "readers to see the new root")
     assert office.bytes_of("/user/") == 0
 
 

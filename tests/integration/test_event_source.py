@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from deploy.local.mapping import FOR_EVER, Mapping
 from deploy.local.runtime_api import LocalFunction, Result
 from deploy.local.supervise import python_path
 from recount.settings import Settings
+from tests.waiting import eventually
 
 DEADLINE_S = 180.0
 HANDLER = "tests.integration.lambda_handler.handler"
@@ -95,13 +95,6 @@ class Room:
             consumer.close()
 
 
-def wait_until(condition: Callable[[], object], what: str) -> None:
-    end = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < end, f"still waiting after {DEADLINE_S} s: {what}"
-        time.sleep(0.05)
-
-
 @pytest.fixture
 def room(kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Room]:
     room = Room(kafka, tmp_path, monkeypatch)
@@ -115,21 +108,21 @@ def test_every_record_is_handled_and_committed(room: Room) -> None:
     room.send(*values[:1000], partition=0)
     room.send(*values[1000:], partition=1)
     room.start()
-    wait_until(lambda: room.committed() == 2000, "all offsets committed")
+    eventually(lambda: room.committed() == 2000, "all offsets committed")
     assert sorted(room.handled) == sorted(values)
 
 
 def test_a_batch_is_never_larger_than_the_mapping_allows(room: Room) -> None:
     room.send(*(f"v{i}" for i in range(25)))
     room.start(batch_records=10)
-    wait_until(lambda: room.committed() == 25, "all offsets committed")
+    eventually(lambda: room.committed() == 25, "all offsets committed")
     assert max(records for _, records in room.calls) <= 10
 
 
 def test_one_bad_record_is_isolated_and_goes_to_the_destination(room: Room) -> None:
     room.send(*(f"v{i}" for i in range(5)), "poison", *(f"w{i}" for i in range(4)))
     room.start(retries=0, bisect=False, on_failure_topic=room.failed, batch_records=1)
-    wait_until(lambda: room.committed() == 10, "all offsets committed")
+    eventually(lambda: room.committed() == 10, "all offsets committed")
     assert len(room.handled) == 9
     (failed,) = room.failed_records(1)
     assert failed.value() == b"poison"
@@ -142,10 +135,10 @@ def test_bisecting_for_ever_lets_the_rest_through_but_commits_nothing_before_it_
     room.away.touch()
     room.send("a", "b", "c", "away", "d")
     source = room.start(retries=FOR_EVER, bisect=True)
-    wait_until(lambda: len(room.calls) >= 4 and room.calls[-1][1] == 1, "the bad record alone")
+    eventually(lambda: len(room.calls) >= 4 and room.calls[-1][1] == 1, "the bad record alone")
     assert room.committed() == 0
     room.away.unlink()
-    wait_until(lambda: room.committed() == 5, "all offsets committed")
+    eventually(lambda: room.committed() == 5, "all offsets committed")
     assert set(room.handled) == {"a", "b", "c", "away", "d"}
     assert source.trouble() == ""
 
@@ -153,9 +146,9 @@ def test_bisecting_for_ever_lets_the_rest_through_but_commits_nothing_before_it_
 def test_a_handler_past_its_timeout_is_killed_and_the_batch_given_up(room: Room) -> None:
     room.send("hang")
     room.start(retries=0, timeout_s=3.0, on_failure_topic=room.failed)
-    wait_until(lambda: room.committed() == 1, "the batch given up")
+    eventually(lambda: room.committed() == 1, "the batch given up")
     room.send("after")
-    wait_until(lambda: room.handled == ["after"], "the next record in a fresh process")
+    eventually(lambda: room.handled == ["after"], "the next record in a fresh process")
     assert len({pid for pid, _ in room.calls}) == 2
     (failed,) = room.failed_records(1)
     assert b"no answer within 3 s" in dict(failed.headers())["cause"]
@@ -164,7 +157,7 @@ def test_a_handler_past_its_timeout_is_killed_and_the_batch_given_up(room: Room)
 def test_a_process_that_ends_is_noticed_at_once(room: Room) -> None:
     room.send("exit")
     room.start(retries=0, timeout_s=600.0, on_failure_topic=room.failed)
-    wait_until(lambda: room.committed() == 1, "the batch given up long before its timeout")
+    eventually(lambda: room.committed() == 1, "the batch given up long before its timeout")
     (failed,) = room.failed_records(1)
     assert b"ended with 3" in dict(failed.headers())["cause"]
 
@@ -172,19 +165,19 @@ def test_a_process_that_ends_is_noticed_at_once(room: Room) -> None:
 def test_a_killed_process_is_replaced(room: Room) -> None:
     room.send("one")
     room.start()
-    wait_until(lambda: room.handled == ["one"], "the first record")
+    eventually(lambda: room.handled == ["one"], "the first record")
     os.kill(room.calls[-1][0], signal.SIGKILL)
     room.send("two")
-    wait_until(lambda: room.handled == ["one", "two"], "the second record")
+    eventually(lambda: room.handled == ["one", "two"], "the second record")
 
 
 def test_a_process_killed_while_idle_is_no_trouble(room: Room) -> None:
     room.send("one")
     source = room.start()
-    wait_until(lambda: room.committed() == 1, "the first record")
+    eventually(lambda: room.committed() == 1, "the first record")
     child = psutil.Process(room.calls[-1][0])
     child.kill()
-    wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, "its end")
+    eventually(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, "its end")
     assert source.trouble() == ""
 
 
@@ -192,13 +185,13 @@ def test_uncommitted_records_come_again_after_a_restart(room: Room, monkeypatch:
     room.away.touch()
     room.send("away")
     first = room.start(retries=FOR_EVER)
-    wait_until(lambda: room.calls, "a failed call")
+    eventually(lambda: room.calls, "a failed call")
     first.stop()
     room.away.unlink()
     second = EventSource(Settings(kafka=room.kafka), first.mappings)
     room.source = second
     second.start()
-    wait_until(lambda: room.handled == ["away"], "the record again")
+    eventually(lambda: room.handled == ["away"], "the record again")
 
 
 def test_probes_and_metrics(room: Room) -> None:
@@ -206,9 +199,9 @@ def test_probes_and_metrics(room: Room) -> None:
     server = serve(source, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.server_address[1]}"
     try:
-        wait_until(lambda: httpx.get(f"{url}/readyz").status_code == 200, "ready")
+        eventually(lambda: httpx.get(f"{url}/readyz").status_code == 200, "ready")
         room.send("one", "two")
-        wait_until(lambda: room.committed() == 2, "handled")
+        eventually(lambda: room.committed() == 2, "handled")
         text = httpx.get(f"{url}/metrics").text
         assert (
             f'recount_event_source_records_total{{function="{source.mappings[0].name}",outcome="ok"}} 2.0'

@@ -18,10 +18,11 @@ from edge import tracker
 from recount.counting.rollup import Rollup, merge
 from recount.store.catalog import Site
 from recount.store.tables import open_tables
-from tests.integration.front_door import FrontDoor, eventually
+from tests.integration.front_door import FrontDoor
 from tests.publishing import Press
 from tests.rollups import hour_rollup
 from tests.stack import TestStack
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.stack
 

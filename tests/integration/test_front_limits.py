@@ -23,11 +23,11 @@ from tests.integration.front_door import (
     DEADLINE_S,
     FrontDoor,
     another_haproxy,
-    eventually,
     received,
     status_of,
 )
 from tests.stack import TestStack
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.stack
 

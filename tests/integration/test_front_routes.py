@@ -9,8 +9,9 @@ import psutil
 import pytest
 
 from deploy.local.operator import operator_password, password_file
-from tests.integration.front_door import BROWSER, FrontDoor, eventually
+from tests.integration.front_door import BROWSER, FrontDoor
 from tests.stack import TestStack
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.stack
 

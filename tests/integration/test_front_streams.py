@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Any
 
-import httpx
-import orjson
 import pytest
 
 from dashboard_svc.streams import HEARTBEAT_S
 from edge.front.render import haproxy_config
 from recount.settings import Settings
 from tests.integration.front_door import FrontDoor
+from tests.integration.live_stream import states
 from tests.stack import TestStack
-
-
-def states(stream: httpx.Response) -> Iterator[dict[str, Any]]:
-    """The live states of a stream of server-sent events."""
-    kind = ""
-    for line in stream.iter_lines():
-        if line.startswith("event: "):
-            kind = line.removeprefix("event: ")
-        if line.startswith("data: ") and kind == "live":
-            yield orjson.loads(line.removeprefix("data: "))
 
 
 @pytest.mark.stack

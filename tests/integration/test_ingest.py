@@ -19,8 +19,9 @@ from deploy.local.layout import ROOT
 from edge.ingest import READING_MAX
 from recount.discovery import FileDirectory
 from recount.kafka import IMPORTS
-from tests.integration.edge_processes import Edge, until
+from tests.integration.edge_processes import Edge
 from tests.stack import TestStack
+from tests.waiting import eventually
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def edge(stack_parts: TestStack, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 def arrived(edge: Edge, *ids: str, topic: str = "events") -> None:
-    until(lambda: {e["id"] for e in edge.arrived(topic)} >= set(ids), f"{ids} in {topic}")
+    eventually(lambda: {e["id"] for e in edge.arrived(topic)} >= set(ids), f"{ids} in {topic}")
 
 
 def test_events_reach_kafka_by_every_way_in(edge: Edge) -> None:
@@ -87,7 +88,7 @@ def test_the_spool_says_that_it_is_shipped(edge: Edge) -> None:
         state = edge.http.get(edge.url + "/v1/spool").json()
         return state["shipped_seq"] == state["last_seq"] and state["oldest_unshipped_ms"] is None
 
-    until(is_shipped, "the spool is shipped")
+    eventually(is_shipped, "the spool is shipped")
     (spool,) = edge.spools()
     assert spool["waiting_bytes"] == 0
 
@@ -183,7 +184,7 @@ def test_dawdling_senders_do_not_stop_the_door(edge: Edge) -> None:
     finally:
         for connection in dawdlers:
             connection.close()
-    until(lambda: edge.post(edge.event("d-2")).status_code == 202, "the door takes events again")
+    eventually(lambda: edge.post(edge.event("d-2")).status_code == 202, "the door takes events again")
 
 
 def test_a_stopped_ingest_leaves_and_its_spool_is_taken_over(edge: Edge) -> None:
@@ -195,7 +196,7 @@ def test_a_stopped_ingest_leaves_and_its_spool_is_taken_over(edge: Edge) -> None
     httpx.post(f"http://127.0.0.1:{port}/v1/events", json=edge.event("t-1"), trust_env=False)
     assert edge.kill(extra, signal.SIGTERM) == 0
     arrived(edge, "t-1")
-    until(lambda: len(edge.spools()) == 1, "the spool of the stopped ingest is removed")
+    eventually(lambda: len(edge.spools()) == 1, "the spool of the stopped ingest is removed")
     assert [i.port for i in FileDirectory(edge.settings.directory_root).instances("ingest")] == [second]
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final
@@ -24,6 +23,7 @@ from recount.store.catalog import Site
 from recount.store.provenance import period_key
 from tests import made
 from tests.stack import TestStack
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
@@ -33,7 +33,6 @@ HOURS: Final = [hour_of(START + n * HOUR_MS) for n in range(4)]
 DAY: Final = "2015-07-06"
 VISITORS: Final = 4  # the even ones come from a partner whose pages are in truth the site's own
 VIEWS: Final = len(HOURS) * 6 * VISITORS
-DEADLINE_S: Final = 240.0
 BROWSER: Final = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 Sources = dict[str, int]  # source -> pageviews
 WRONG: Final[Sources] = {"Direct / None": VIEWS // 2, "partner.example": VIEWS // 2}
@@ -79,7 +78,7 @@ class Story:
     def run(self, job: str, first: str, last: str, **tags: str) -> None:
         """A job over some hours, until it has succeeded."""
         run_id = self.dagster.launch(job, range_tags((first, last)) | {REASON_TAG: "test"} | tags)
-        until(lambda: self.dagster.state(run_id).is_over, f"the run of {job}")
+        eventually(lambda: self.dagster.state(run_id).is_over, f"the run of {job}")
         assert self.dagster.state(run_id).status == "SUCCESS", self.dagster.failures(run_id)
 
     def rules(self, *hostnames: str) -> None:
@@ -126,17 +125,10 @@ class Story:
         thread.start()
         try:
             yield seen
-            until(lambda: bool(seen) and self.sources() == seen[-1], "the reader to see the newest root")
+            eventually(lambda: bool(seen) and self.sources() == seen[-1], "the reader to see the newest root")
         finally:
             over.set()
             thread.join()
-
-
-def until(what: Callable[[], bool], whatfor: str) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not what():
-        assert time.monotonic() < deadline, f"still waiting for {whatfor}"
-        time.sleep(0.5)
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +158,7 @@ def test_a_wrong_rule_is_found_corrected_in_one_step_and_undone(story: Story) ->
 
     with story.watched() as seen:
         published = story.recount("publish", name)
-        until(lambda: story.sources() == RIGHT, "the correction")
+        eventually(lambda: story.sources() == RIGHT, "the correction")
     assert seen in ([WRONG, RIGHT], [RIGHT]), "all of a correction or none of it"
     (publication,) = re.findall(r"Published as (\S+):", published)
 
@@ -180,7 +172,7 @@ def test_a_wrong_rule_is_found_corrected_in_one_step_and_undone(story: Story) ->
 
     with story.watched() as seen:
         story.recount("rollback", publication)
-        until(lambda: story.sources() == WRONG, "the rollback")
+        eventually(lambda: story.sources() == WRONG, "the rollback")
     assert seen in ([RIGHT, WRONG], [WRONG])
     assert story.generations() == wrong, "the very bytes that were shown before"
 
@@ -199,7 +191,7 @@ def test_a_backfill_of_the_page_makes_candidates(story: Story) -> None:
         trust_env=False,
     ).json()
     name = answer["data"]["launchPartitionBackfill"]["backfillId"]
-    until(lambda: len(story.place.reprocessings.hours(name)) == 2, "the candidates of the backfill")
+    eventually(lambda: len(story.place.reprocessings.hours(name)) == 2, "the candidates of the backfill")
     request = story.place.reprocessings.get(name)
     assert (request.hours, request.reason, request.source) == (HOURS[1:3], "from the page", "archive")
     assert story.generations() == before
@@ -224,7 +216,7 @@ def test_a_late_event_is_not_erased_and_what_is_done_is_kept(story: Story) -> No
     assert second[HOURS[0]] == first[HOURS[0]], "an hour that is done is kept"
     assert second[HOURS[1]].base != first[HOURS[1]].base
     story.recount("publish", name)
-    until(lambda: sum(story.sources().values()) == VIEWS + 1, "the late event")
+    eventually(lambda: sum(story.sources().values()) == VIEWS + 1, "the late event")
     assert hours_in((HOURS[0], HOURS[1])) == sorted(second)
 
 

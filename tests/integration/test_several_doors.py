@@ -16,8 +16,9 @@ from recount.drains import Drains
 from recount.store.catalog import Site
 from recount.store.salts import Salts
 from recount.store.tables import open_tables
-from tests.integration.edge_processes import Edge, until
+from tests.integration.edge_processes import Edge
 from tests.stack import TestStack
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.stack]
 DOORS = 3
@@ -61,7 +62,7 @@ def test_doors_that_all_need_a_days_salt_at_once_hash_alike(edge: Edge) -> None:
 
     with ThreadPoolExecutor(DOORS) as pool:
         list(pool.map(send, doors(edge)))
-    until(lambda: len(salted(edge)) == SITES * DOORS, "every event is in Kafka")
+    eventually(lambda: len(salted(edge)) == SITES * DOORS, "every event is in Kafka")
     visitors: dict[str, set[str]] = defaultdict(set)
     for event in salted(edge):
         visitors[event["site"]].add(event["visitor"])
@@ -88,9 +89,9 @@ def test_a_draining_instance_leaves_serves_on_and_returns(edge: Edge) -> None:
     def present() -> set[str]:
         return {instance.id for instance in directory.instances("ingest")}
 
-    until(lambda: last in present(), "it is in the directory")
+    eventually(lambda: last in present(), "it is in the directory")
     drains.ask(last)
-    until(lambda: last not in present(), "it has left")
+    eventually(lambda: last not in present(), "it has left")
     assert len(present()) == DOORS - 1
     url = doors(edge)[-1]
     assert edge.http.post(f"{url}/v1/events", json=edge.event("late")).status_code == 202
@@ -102,11 +103,11 @@ def test_a_draining_instance_leaves_serves_on_and_returns(edge: Edge) -> None:
         seen = edge.http.get(f"{url}/v1/spool").json()
         return bool(seen["shipped_seq"] == seen["last_seq"] and seen["waiting_bytes"] == 0)
 
-    until(is_empty, "its spool is shipped")
+    eventually(is_empty, "its spool is shipped")
     readiness = edge.http.get(f"{url}/readyz")
     assert (readiness.status_code, readiness.json()) == (503, {"status": "draining"})
     drains.cancel(last)
-    until(lambda: last in present(), "it is back")
+    eventually(lambda: last in present(), "it is back")
     assert edge.http.get(f"{url}/v1/spool").json()["left_s"] is None
     assert edge.http.get(f"{url}/readyz").status_code == 200
 

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import boto3
@@ -24,16 +23,7 @@ from deploy.local.up import Stack, with_needs
 from recount.errors import SetupError
 from recount.settings import Settings
 from tests.stack import TestStack
-
-DEADLINE_S = 180.0
-
-
-def wait_until(condition: object, what: str) -> None:
-    assert callable(condition)
-    end = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < end, f"still waiting after {DEADLINE_S} s: {what}"
-        time.sleep(0.1)
+from tests.waiting import eventually
 
 
 def listeners(process: psutil.Process) -> set[str]:
@@ -78,7 +68,7 @@ def test_status_names_every_part_and_says_which_do_not_run(stack_parts: TestStac
 def test_a_killed_part_comes_back(stack_parts: TestStack, cloudwatch: str) -> None:
     before = stack_parts.stack.control.running()["cloudwatch"].pids
     os.kill(before[0], signal.SIGKILL)
-    wait_until(
+    eventually(
         lambda: (now := stack_parts.stack.control.running()["cloudwatch"].pids) and now != before,
         "a new process",
     )
@@ -93,14 +83,14 @@ def test_instances_are_scaled_in_place_and_the_first_keeps_its_port(stack_parts:
     before = stack.control.running()["ingest"].pids
     stack.scale("ingest", 3)
     try:
-        wait_until(lambda: all(not port_is_free("127.0.0.1", first + i) for i in range(3)), "three listening")
+        eventually(lambda: all(not port_is_free("127.0.0.1", first + i) for i in range(3)), "three listening")
         assert set(before) < set(stack.control.running()["ingest"].pids)
         detail = next(p["detail"] for p in stack_parts.status["parts"] if p["name"] == "ingest")
         assert f"ports {first}, {first + 1}, {first + 2}" in detail
     finally:
         stack.scale("ingest", 1)
-    wait_until(lambda: stack.control.running()["ingest"].pids == before, "the first one left")
-    wait_until(lambda: port_is_free("127.0.0.1", first + 2), "the last one's end")
+    eventually(lambda: stack.control.running()["ingest"].pids == before, "the first one left")
+    eventually(lambda: port_is_free("127.0.0.1", first + 2), "the last one's end")
 
 
 def test_a_part_that_is_killed_with_its_children_alive_gets_its_port_back(stack_parts: TestStack) -> None:
@@ -108,7 +98,7 @@ def test_a_part_that_is_killed_with_its_children_alive_gets_its_port_back(stack_
     (parent,) = stack_parts.stack.control.running()["cloudwatch"].pids
     children = psutil.Process(parent).children(recursive=True)
     os.kill(parent, signal.SIGKILL)
-    wait_until(lambda: not any(child.is_running() for child in children), "the end of what it left behind")
+    eventually(lambda: not any(child.is_running() for child in children), "the end of what it left behind")
     stack_parts.stack.up(["cloudwatch"])
 
 
@@ -231,7 +221,7 @@ def test_down_ends_also_what_lost_its_supervisor(tmp_path: Path) -> None:
         if "deploy.local.supervise" in p.cmdline()
     )
     supervisor.kill()
-    wait_until(lambda: not stack.control.alive(), "the supervisor's end")
+    eventually(lambda: not stack.control.alive(), "the supervisor's end")
     assert leftovers.processes_of(stack.layout.state)
     assert stack.down()
     assert leftovers.processes_of(stack.layout.state) == []
