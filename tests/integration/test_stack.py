@@ -107,7 +107,7 @@ def test_a_part_comes_from_the_nursery_and_without_it_comes_back_all_the_same(st
     stack_parts.need("nursery", "cloudwatch")
 
     def process(part: str) -> psutil.Process:
-        wait_until(lambda: stack.control.running()[part].pids, f"a process of {part}")
+        eventually(lambda: stack.control.running()[part].pids, f"a process of {part}")
         return psutil.Process(stack.control.running()[part].pids[0])
 
     stack.restart("cloudwatch")
@@ -117,7 +117,7 @@ def test_a_part_comes_from_the_nursery_and_without_it_comes_back_all_the_same(st
     assert born.cmdline() == nursery.cmdline()
     nursery.kill()
     born.kill()
-    wait_until(lambda: not any(child.is_running() for child in children), "the end of what it left behind")
+    eventually(lambda: not any(child.is_running() for child in children), "the end of what it left behind")
     stack.up(["cloudwatch"])
     assert "deploy.local.cloudwatch" in process("cloudwatch").cmdline()
     stack.up(["nursery"])
