@@ -30,6 +30,7 @@ from recount.errors import InvalidInput
 from recount.ids import short_id
 from recount.kafka import source_partitions
 from recount.periods import moment_in_words
+from recount.store.archive_sites import ArchiveSites
 from recount.store.catalog import FIRST_PARTY_SECRET, Catalog, Site
 from recount.store.erasures import Erasure, Erasures, tombstone_of
 from recount.store.raw import RawStore
@@ -215,7 +216,10 @@ def _look(context: CliContext, tombstone: Tombstone) -> Looked:
     raw = RawStore(tables.raw, settings, lambda: [tombstone])
     sources = source_partitions(settings)
     with Console(stderr=True).status("Looking"):
-        return Looker(tombstone, raw, stores.archive, stores.candidates, stores.manifests, sources).look()
+        return Looker(
+            *(tombstone, raw, stores.archive, ArchiveSites(settings.archive_root, stores.archive)),
+            *(stores.candidates, stores.manifests, sources),
+        ).look()
 
 
 def _run(context: CliContext, erasure: Erasure, *, as_json: bool) -> None:

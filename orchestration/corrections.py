@@ -99,6 +99,7 @@ def collect_garbage(
         context.add_output_metadata(dict(in_words(workplace.collector.look(workplace.now_ms()))))
         return
     found = workplace.collector.collect(workplace.now_ms())
+    workplace.archive_sites.extend()  # a little each day, so that an erasure need not read all of it
     tombstones = workplace.tombstones.remove_expired()
     counts = {"table_items": found.table_items, "expired_tombstones": tombstones}
     context.add_output_metadata(dict(in_words(found.garbage)) | counts)

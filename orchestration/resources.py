@@ -28,6 +28,7 @@ from recount.publishing.rollback import Rollbacks
 from recount.quarantine import DeadLetter, send
 from recount.settings import Settings
 from recount.store.archive import Archive
+from recount.store.archive_sites import ArchiveSites
 from recount.store.candidates import Candidates
 from recount.store.catalog import Catalog
 from recount.store.correction_log import CorrectionLog
@@ -80,6 +81,10 @@ class Workplace:
     @cached_property
     def archive(self) -> Archive:
         return Archive(self.settings.archive_root, self.draft)
+
+    @cached_property
+    def archive_sites(self) -> ArchiveSites:
+        return ArchiveSites(self.settings.archive_root, self.archive)
 
     @cached_property
     def candidates(self) -> Candidates:

@@ -99,7 +99,10 @@ class Eraser:
         place, tombstone = self.place, self._tombstone
         raw = RawStore(place.tables.raw, place.settings, lambda: [tombstone])
         sources = sorted(place.log.ranges())
-        return Looker(tombstone, raw, place.archive, place.candidates, place.manifests, sources)
+        return Looker(
+            *(tombstone, raw, place.archive, place.archive_sites),
+            *(place.candidates, place.manifests, sources),
+        )
 
     @property
     def _dropper(self) -> Dropper:
@@ -111,6 +114,7 @@ class Eraser:
             place.segments,
             place.candidates,
             place.archive,
+            place.archive_sites,
             place.reprocessings,
             place.settings.site_slots,
         )
@@ -127,6 +131,7 @@ class Eraser:
             self.place.catalog.remove(erasure.site.id)
         if not self.erasure.figures:
             self._step("look")
+            self.place.archive_sites.extend()
             found = self._looker.look()
             self._change(
                 spans=hour_ranges({*erasure.hours, *found.hours}),
@@ -154,6 +159,7 @@ class Eraser:
             self.place.raw.forget_letters(hour, self.erasure.site.id)
         self.place.logbook.log.forget(self.erasure.site.id)
         Versions(self.place.tables.catalog).forget(self.erasure.site.id)
+        self.place.archive_sites.forget(self.erasure.site.id)
         self._close_tokens()
         return self.place.salts.destroy_site(self.erasure.site.id)
 

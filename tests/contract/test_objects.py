@@ -9,7 +9,8 @@ import pytest
 
 from recount.counting.rollup import KEYS
 from recount.counting.visits import ARCHIVE_SCHEMA, VISIT_END_SCHEMA, Cut, empty_carry
-from recount.store.archive import Archive, ArchiveInfo, by_slot
+from recount.store.archive import Archive, ArchiveInfo, SlotInfo, by_slot
+from recount.store.archive_sites import ArchiveSites, Found
 from recount.store.candidates import Candidates
 from recount.store.objects import Objects
 from recount.store.provenance import Provenance
@@ -97,3 +98,24 @@ def test_the_archive_and_candidates(root: str) -> None:
     assert numbers.rows["visitor_count"].sum() == made.rows["visitors"].list.len().sum()
     candidates.remove("hour", hour, "g1")
     assert candidates.info("hour", hour, "g1") is None
+
+
+def test_the_hours_of_a_site_are_known_without_their_seals(root: str) -> None:
+    archive = Archive(root)
+    sites = ArchiveSites(root, archive)
+    assert sites.of("a") == Found([], [])
+    for day, hour in ((n, f"2026-11-2{n}T23") for n in (1, 2)):
+        done = SlotInfo(
+            slot=0, events=1, ends=0, carry=0, data_bytes=1, carry_digest="", sites={f"s{day}": 1}
+        )
+        info = ArchiveInfo(hour=hour, generation="g1", made_ms=1, cut={}, slots=by_slot([done]))
+        archive.seal(hour, "g1", info)
+    assert sites.of("s2") == Found(["2026-11-22T23"], []), "by their seals"
+    assert (sites.extend(), sites.extend()) == (2, 0)
+    assert sites.of("s2") == Found(["2026-11-22T23"], [])
+    archive.empty("2026-11-22T23", "g1", "e1")
+    sites.forget("s2")
+    assert sites.of("s2") == Found([], [])
+    assert (sites.extend(), sites.of("s1").hours) == (0, ["2026-11-21T23"])
+    archive.remove("2026-11-21T23", "g1")
+    assert sites.of("s1") == Found([], [])

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
-from recount.erasing.finding import held
+from recount.erasing.finding import held, hours_concerned
 from recount.erasing.tombstone import Tombstone
 from recount.errors import Conflict
 from recount.ids import made_ms_of
 from recount.keys import site_slot
 from recount.publishing.history import past
 from recount.store.archive import Archive
+from recount.store.archive_sites import ArchiveSites
 from recount.store.candidates import Candidates
 from recount.store.erasures import Erasure
 from recount.store.manifests import Manifests, Publication
@@ -48,6 +49,7 @@ class Dropper:
     segments: SegmentStore
     candidates: Candidates
     archive: Archive
+    sites: ArchiveSites
     reprocessings: Reprocessings
     site_slots: int
 
@@ -89,16 +91,16 @@ class Dropper:
 
     def empty_archives(self) -> int:
         """Delete the rows of every archive generation that holds it; returns how many generations."""
-        emptied = 0
-        for hour in self.archive.hours():
+        emptied, found = 0, self.sites.of(self.site)
+        for hour, generation in found.unsealed:
+            if self._is_old(generation):  # of a run that died
+                self.archive.remove(hour, generation)
+        for hour in hours_concerned(found):
             newest = self.archive.newest(hour)
             for generation in self.archive.generations(hour):
                 if newest is not None and generation == newest.generation:
                     continue
-                if self.archive.info(hour, generation) is None:
-                    if self._is_old(generation):  # of a run that died
-                        self.archive.remove(hour, generation)
-                elif self._holds(hour, generation):
+                if self._holds(hour, generation):
                     self.archive.empty(hour, generation, self.erasure.id)
                     emptied += 1
         return emptied

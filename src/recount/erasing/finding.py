@@ -14,10 +14,13 @@ from recount.erasing.tombstone import Tombstone, regex
 from recount.event import EVENT_SCHEMA
 from recount.interpret.pages import locate
 from recount.kafka import SourcePartition
+from recount.periods import next_hour
 from recount.store.archive import EMPTIED_NOTE, Archive, ArchiveInfo
+from recount.store.archive_sites import Found
 from recount.store.raw import RawStore
 from recount.store.raw_items import source_key
 
+TRACED_HOURS: Final = 4  # an hour with events, and one more than those after it that can name their visits
 PAGE_DIMENSIONS: Final = ("page", "entry_page", "exit_page")
 
 
@@ -48,13 +51,27 @@ def held(archive: Archive, hour: str, generation: str, tombstone: Tombstone) -> 
     return Holding(info, effect(events, applied(events, [tombstone])), traces)
 
 
-def holdings(archive: Archive, tombstone: Tombstone, hours: Iterable[str] = ()) -> Iterator[Holding]:
-    """Every generation that holds something, by hour and age; of all hours unless some are named."""
-    for hour in sorted(hours or archive.hours()):
+def holdings(archive: Archive, tombstone: Tombstone, hours: Iterable[str]) -> Iterator[Holding]:
+    """Every generation of some hours that holds something, by hour and age."""
+    for hour in sorted(hours):
         for generation in archive.generations(hour):
             found = held(archive, hour, generation, tombstone)
             if found is not None and not found.is_empty:
                 yield found
+
+
+def hours_concerned(found: Found) -> list[str]:
+    """The hours whose archives may name a site.
+
+    A visit that is open when an hour ends, or ends in it, had its last event at most half an hour before, or
+    before the moment at which a running hour was archived: it is named two hours later at the latest.
+    """
+    concerned: set[str] = set()
+    for hour in found.hours:
+        for _ in range(TRACED_HOURS):
+            concerned.add(hour)
+            hour = next_hour(hour)
+    return sorted(concerned)
 
 
 def raw_hours(raw: RawStore, archive: Archive, sources: Iterable[SourcePartition], site: str) -> list[str]:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
-from recount.erasing.finding import held, holdings, raw_hours, rows_taken
+from recount.erasing.finding import Holding, held, holdings, hours_concerned, raw_hours, rows_taken
 from recount.erasing.tombstone import Tombstone
 from recount.kafka import SourcePartition
 from recount.periods import previous_hour
 from recount.store.archive import Archive
+from recount.store.archive_sites import ArchiveSites
 from recount.store.candidates import Candidates
 from recount.store.manifests import Manifests
 from recount.store.provenance import period_key
@@ -33,11 +34,15 @@ class Looked:
 
 @dataclass(frozen=True)
 class Looker:
-    """Reads what one tombstone takes; `raw` reads with it in force. `sources`: all source partitions."""
+    """Reads what one tombstone takes; `raw` reads with it in force. `sources`: all source partitions.
+
+    Of the archive only hours are read that can name the site (`sites`).
+    """
 
     tombstone: Tombstone
     raw: RawStore
     archive: Archive
+    sites: ArchiveSites
     candidates: Candidates
     manifests: Manifests
     sources: Iterable[SourcePartition]
@@ -46,7 +51,7 @@ class Looker:
         """Everything, counted once: events of the archive in the newest generation of their hour."""
         figures: Counter[str] = Counter(dict.fromkeys(FIGURES, 0))
         hours: set[str] = set()
-        for found in holdings(self.archive, self.tombstone):
+        for found in self._holdings():
             hour = found.info.hour
             hours.add(hour)
             figures["archive_generations"] += 1
@@ -81,7 +86,7 @@ class Looker:
     def left_in_archive(self) -> int:
         """Events in any generation, and visits that name it though none of their events are there."""
         left = 0
-        for found in holdings(self.archive, self.tombstone):
+        for found in self._holdings():
             hour = found.info.hour
             left += found.events.erased + found.events.edited
             if not self._came_back(hour) and not self._came_back(previous_hour(hour)):
@@ -92,6 +97,10 @@ class Looker:
         """Rows of the newest rollups of hours to which it has not come back since."""
         newest = {hour: self._generations(hour)[-1:] for hour in hours if not self._came_back(hour)}
         return sum(self._rows(hour, g) for hour, found in newest.items() for g in found)
+
+    def _holdings(self) -> Iterator[Holding]:
+        concerned = hours_concerned(self.sites.of(self.tombstone.site))
+        return holdings(self.archive, self.tombstone, concerned)
 
     def _came_back(self, hour: str) -> bool:
         """Whether later events of the same kind are there, which the order does not take."""

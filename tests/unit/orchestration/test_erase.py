@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,11 +17,13 @@ from orchestration.steps.hours import made_by
 from orchestration.steps.publish_range import publish_range
 from orchestration.steps.reconcile import State, look
 from orchestration.steps.rollup_range import rollup_range
+from recount.erasing.finding import holdings, hours_concerned
 from recount.erasing.tombstone import What
 from recount.errors import Incomplete, InvalidInput
 from recount.event import EVENT_SCHEMA
-from recount.periods import MINUTE_MS
+from recount.periods import HOUR_MS, MINUTE_MS
 from recount.publishing.collect import RUN_MAX_MS
+from recount.store.archive import Archive, ArchiveInfo
 from recount.store.catalog import Site
 from recount.store.erasures import Erasure, tombstone_of
 from recount.store.manifests import Publication
@@ -317,3 +321,85 @@ def test_an_erasure_without_anything_to_erase_is_done(world: World) -> None:
 def test_events_keep_their_schema(world: World) -> None:
     erase(world)
     assert world.place.raw.read(hour(0)).schema == pl.Schema(EVENT_SCHEMA)
+
+
+def holding(world: World, hours: list[str]) -> list[tuple[str, str, int]]:
+    tombstone = world.place.tombstones.get("order")
+    assert tombstone is not None
+    found = holdings(world.place.archive, tombstone, hours)
+    return [(one.info.hour, one.info.generation, one.traces) for one in found]
+
+
+def test_only_hours_that_can_name_the_site_are_read_and_nothing_escapes(world: World) -> None:
+    """Whatever the list of sites knows by then: nothing, some, or generations that were emptied since."""
+    place = world.place
+    world.clock.ms += 5 * HOUR_MS
+    for n in range(5, 9):  # hours of another site alone
+        world.deliver([world.event(n * HOUR_MS + MINUTE_MS, BOB, site="other")])
+    world.publish(*(hour(n) for n in range(5, 9)))
+    order(world, "visitor", visitor=ALICE)
+    everywhere = holding(world, place.archive.hours())
+    assert {name for name, _, _ in everywhere} == {hour(n) for n in range(4)}
+
+    def concerned() -> list[str]:
+        return hours_concerned(place.archive_sites.of("demo"))
+
+    assert holding(world, concerned()) == everywhere
+    assert place.archive_sites.extend() == len(place.archive.stored())
+    assert place.archive_sites.extend() == 0
+    assert holding(world, concerned()) == everywhere
+    assert set(concerned()).isdisjoint({hour(n) for n in range(7, 9)})
+
+    eraser(world).rewrite()
+    after = holding(world, place.archive.hours())
+    assert holding(world, concerned()) == after
+    assert place.archive_sites.extend() == 4, "just what was written since"
+    eraser(world).show()
+    assert holding(world, place.archive.hours()) == holding(world, concerned()) == []
+
+
+def test_a_look_reads_the_seals_of_new_generations_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = world.place
+    place.archive_sites.extend()
+    read: list[str] = []
+
+    def noted(archive: Archive, name: str, generation: str, info: Any = Archive.info) -> ArchiveInfo | None:
+        read.append(name)
+        found: ArchiveInfo | None = info(archive, name, generation)
+        return found
+
+    monkeypatch.setattr(Archive, "info", noted)
+    assert place.archive_sites.of("demo").hours == [hour(n) for n in range(3)]
+    assert read == []
+    world.deliver([world.event(5 * HOUR_MS, BOB)])
+    world.clock.ms += HOUR_MS
+    world.publish(hour(5))
+    read.clear()
+    assert place.archive_sites.of("demo").hours == [*(hour(n) for n in range(3)), hour(5)]
+    assert set(read) <= {hour(5), hour(6)}
+
+
+def test_a_generation_that_a_backup_brings_back_is_found(world: World, tmp_path: Path) -> None:
+    order(world, "visitor", visitor=ALICE)
+    backup = tmp_path / "backup"
+    shutil.copytree(tmp_path / "archive", backup)
+    before = holding(world, world.place.archive.hours())
+    eraser(world).rewrite()
+    eraser(world).show()
+    world.place.archive_sites.extend()
+    shutil.copytree(backup, tmp_path / "archive", dirs_exist_ok=True)
+    found = hours_concerned(world.place.archive_sites.of("demo"))
+    assert [h for h in holding(world, found) if h in before] == before
+
+
+def test_an_erased_site_is_not_named_by_the_list_of_sites(world: World, tmp_path: Path) -> None:
+    world.place.archive_sites.extend()
+    erase(world, "site")
+    world.place.archive_sites.extend()
+    assert world.place.archive_sites.of("demo").hours == []
+    assert world.place.archive_sites.of("other").hours == [hour(n) for n in range(3)]
+    parts = list(tmp_path.rglob("archive-sites/**/rows.parquet"))
+    assert parts
+    assert all("demo" not in pl.read_parquet(part)["site"] for part in parts)
