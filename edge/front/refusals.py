@@ -16,7 +16,15 @@ RETRY_AFTER_S: Final = 5
 
 # Whom a request is for, as the ACLs of haproxy.cfg have it.
 COLLECTING, API, PAGES = "is_collecting", "is_api", "!is_collecting !is_api"
-EVERYBODY: Final = (COLLECTING, API, PAGES)
+PROGRAMS: Final = (COLLECTING, API)
+EVERYBODY: Final = (*PROGRAMS, PAGES)
+# What Traefik answers by itself, and what is said instead.
+IN_WORDS: Final[Mapping[int, str]] = {
+    413: "The body is too large.",
+    502: "The answer broke off behind this door; try again.",
+    503: "No instance of the service answers now; try again.",
+    504: "The service did not answer in time; try again.",
+}
 
 
 @dataclass(frozen=True)
@@ -49,9 +57,15 @@ _KINDS: Final[Mapping[int, _Kind]] = {
 }
 
 
-def rules(status: int, detail: str, condition: str, audiences: tuple[str, ...] = EVERYBODY) -> str:
-    """`http-request return` rules for haproxy.cfg, one a form of answer, for whatever fits the condition."""
-    made = (f"{_answer(status, detail, whom)} if {whom} {condition}" for whom in audiences)
+def rules(
+    status: int,
+    detail: str,
+    condition: str,
+    audiences: tuple[str, ...] = EVERYBODY,
+    ruleset: str = "http-request",
+) -> str:
+    """`return` rules for haproxy.cfg, one a form of answer, for whatever fits the condition."""
+    made = (f"{ruleset} {_answer(status, detail, whom)} if {whom} {condition}" for whom in audiences)
     return "\n    ".join(made)
 
 
@@ -74,7 +88,7 @@ def _answer(status: int, detail: str, whom: str) -> str:
     if exposed:
         headers["Access-Control-Expose-Headers"] = ", ".join(exposed)
     added = " ".join(f'hdr {name} "{value}"' for name, value in headers.items())
-    return f"http-request return status {status} content-type {content_type} string '{text}' {added}"
+    return f"return status {status} content-type {content_type} string '{text}' {added}"
 
 
 def _rejected(status: int, detail: str) -> dict[str, Any]:
@@ -93,8 +107,10 @@ def _problem(status: int, detail: str) -> dict[str, Any]:
 
 
 def _reason(status: int) -> Reason:
-    """Whatever has no kind of its own is a head that is too large."""
-    return _KINDS[status].reason if status in _KINDS else Reason.TOO_LARGE
+    """Whatever has no kind of its own is a head that is too large, or a part that is away."""
+    if status in _KINDS:
+        return _KINDS[status].reason
+    return Reason.TOO_LARGE if status < HTTPStatus.INTERNAL_SERVER_ERROR else Reason.UNAVAILABLE
 
 
 def _json(body: dict[str, Any]) -> str:

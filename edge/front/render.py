@@ -88,6 +88,8 @@ def haproxy_config(settings: Settings) -> str:
         cached_max_s=CACHED_MAX_S,
         refuse=refusals.rules,
         collecting=refusals.COLLECTING,
+        programs=refusals.PROGRAMS,
+        in_words=refusals.IN_WORDS,
     )
 
 

@@ -161,6 +161,13 @@ def test_bodies_that_are_too_large(front: FrontDoor, path: str, most: int, chunk
         assert status_of(front.raw(sent)) == 413
     else:
         assert answer.status_code == 413
+        assert too_large_of(answer) == ("too_large" if path.startswith("/v1/") else "/problems/too-large")
+
+
+def too_large_of(answer: httpx.Response) -> str:
+    """What a program reads, whoever on the way has refused."""
+    body = answer.json()
+    return str(body["rejected"][0]["reason"] if "rejected" in body else body["type"])
 
 
 def test_bodies_that_are_just_large_enough_to_pass(front: FrontDoor) -> None:

@@ -105,6 +105,16 @@ def test_what_the_front_refuses_reads_like_the_service_behind_it() -> None:
         assert all(("hdr Retry-After" in rule) is is_waited_for for rule in (collecting, api, page))
 
 
+def test_what_traefik_says_in_words_is_said_to_programs_in_their_form() -> None:
+    rules = rules_of(haproxy_config(SETTINGS), "frontend front")
+    for status in refusals.IN_WORDS:
+        said = [rule for rule in rules if rule.startswith(f"http-response return status {status} ")]
+        conditions = [rule.rpartition(" if ")[2] for rule in said]
+        assert conditions == [f"{whom} is_in_words {{ status {status} }}" for whom in refusals.PROGRAMS]
+        reason = Reason.TOO_LARGE if status == 413 else Reason.UNAVAILABLE
+        assert f'hdr Recount-Drop "{reason}"' in said[0]
+
+
 def test_what_the_catalogue_of_problems_has_not_is_blank() -> None:
     (api,) = refusals.rules(431, "why", "", (refusals.API,)).split("\n")
     assert json.loads(api.split("'")[1]) == {
