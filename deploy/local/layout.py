@@ -47,6 +47,11 @@ class Layout:
         return self.state / "stack.json"
 
     @property
+    def instances(self) -> Path:
+        """A file for each port that an instance of a scalable part has, with the process in it."""
+        return self.state / "instances"
+
+    @property
     def lock(self) -> Path:
         return self.state / "up.lock"
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-import psutil
-
 from deploy.local import health
-from deploy.local.control import Control, NotRunning, Running
+from deploy.local.control import Control, NotRunning
 from deploy.local.front import collecting_url, dagster_url
+from deploy.local.instance import ports_of
 from deploy.local.layout import Layout, Manifest
-from deploy.local.parts import Part, all_parts
+from deploy.local.parts import all_parts
 from edge.front import LOOPBACK
 from recount.errors import RecountError
 from recount.settings import Settings
@@ -38,11 +37,16 @@ def take(manifest: Manifest) -> Status:
     """Ask everything; also where nothing runs."""
     settings = manifest.settings
     parts = all_parts(settings, manifest.instances)
+    layout = Layout.of(settings)
     try:
-        running = Control(Layout.of(settings)).running()
+        running = Control(layout).running()
     except NotRunning:
         running = {}
-    ports = {part.name: _instance_ports(part, running.get(part.name)) for part in parts if part.scalable}
+    ports = {
+        part.name: ports_of(layout, running[part.name].pids) if part.name in running else []
+        for part in parts
+        if part.scalable
+    }
     states = health.check_all(settings, parts, running, ports)
     well = {state.name for state in states if state.healthy}
     return Status(
@@ -125,18 +129,6 @@ def newest_published_hour(settings: Settings) -> str | None:
         return None
     hours = [key for key, entry in periods.items() if key.startswith("hour/") and entry.open_until is None]
     return max(hours).removeprefix("hour/") if hours else None
-
-
-def _instance_ports(part: Part, running: Running | None) -> Sequence[int]:
-    """The ports that the living instances were given, read from their environment."""
-    found = []
-    for pid in running.pids if running else ():
-        try:
-            text = psutil.Process(pid).environ().get(part.port_setting, "")
-        except psutil.Error:
-            continue
-        found += [int(text)] if text.isdigit() else []
-    return sorted(found)
 
 
 def as_json(status: Status) -> Mapping[str, object]:
