@@ -22,7 +22,7 @@ from recount.periods import day_of
 from recount.querying.query import DIMENSIONS, METRICS, Filter, Span
 from recount.rules import EVERY_SITE, BotRule, Exclusion, Rules, SourceRule
 from recount.scanning.asked import Asked
-from recount.scanning.dimensions import is_of_visits, is_ruled
+from recount.scanning.dimensions import Lookup, is_of_visits, is_ruled
 from recount.scanning.grouped import Buckets, Counting, values_of
 from recount.store.catalog import NO_COMMON, Goal, Site
 from tests.property.test_visits import LONG_AFTER
@@ -61,17 +61,17 @@ def site_in(zone: str) -> Site:
     return Site(id="demo", domain="demo.example", goals=GOALS, timezone=zone)
 
 
-def counted(rows: Sequence[Row], asked: Asked, interpreter: Interpreter) -> Rollup:
-    """By a scan that reads only what it asks for."""
+def counted(rows: Sequence[Row], asked: Asked, interpreter: Interpreter, *, together: bool) -> Rollup:
+    """By a scan that reads only what it asks for, in two halves."""
     done = cut(frame(rows), None, LONG_AFTER)
     events, ends = (part.filter(pl.col("site") == "demo") for part in (done.events, done.ends))
-    counting = Counting(site_in(asked.zone), asked, interpreter)
     half = events.height // 2
-    parts = [
-        counting.count(events[:half].select(asked.event_columns), ends.select(asked.end_columns)),
-        counting.count(events[half:].select(asked.event_columns), ends[:0].select(asked.end_columns)),
+    chunks = [
+        (events[:half].select(asked.event_columns), ends.select(asked.end_columns)),
+        (events[half:].select(asked.event_columns), ends[:0].select(asked.end_columns)),
     ]
-    return merge(parts)
+    counting = Counting(Lookup(site_in(asked.zone), interpreter), asked)
+    return counting.count(chunks) if together else merge([counting.count([chunk]) for chunk in chunks])
 
 
 @settings(max_examples=40, deadline=None)
@@ -98,8 +98,8 @@ def counted_whole(rows: Sequence[Row], asked: Asked, interpreter: Interpreter) -
     """In one chunk, as an hour is read; under the names that the rollup has."""
     done = cut(frame(rows), None, LONG_AFTER)
     events, ends = (part.filter(pl.col("site") == "demo") for part in (done.events, done.ends))
-    counting = Counting(site_in(asked.zone), asked, interpreter, asked.common)
-    made = counting.count(events.select(asked.event_columns), ends.select(asked.end_columns))
+    counting = Counting(Lookup(site_in(asked.zone), interpreter, asked.common), asked)
+    made = counting.count([(events.select(asked.event_columns), ends.select(asked.end_columns))])
     [dimension] = asked.dimensions
 
     def named(part: pl.DataFrame) -> pl.DataFrame:
@@ -130,6 +130,7 @@ def comparable(rows: pl.DataFrame, dimension: str) -> pl.DataFrame:
     filtered=st.lists(st.sampled_from(COMBINED), max_size=2, unique=True),
     operator=st.sampled_from(["equals", "not"]),
     zone=st.sampled_from(ZONES),
+    together=st.booleans(),
 )
 def test_combinations_count_as_plain_python_counts_them(
     rows: list[Row],
@@ -137,12 +138,13 @@ def test_combinations_count_as_plain_python_counts_them(
     filtered: list[str],
     operator: Any,
     zone: str,
+    together: bool,
     interpreter: Interpreter,
 ) -> None:
     filters = tuple(Filter(name, operator, VALUES[name][:1]) for name in filtered)
     asked = Asked(SPAN, zone, METRICS, tuple(dimensions), filters)
     wanted = brute_force(rows, asked, interpreter)
-    assert by_values(counted(rows, asked, interpreter), asked) == wanted
+    assert by_values(counted(rows, asked, interpreter, together=together), asked) == wanted
 
 
 METRICS_OF_EVENTS: Final = ("pageviews", "events", "engaged_ms")

@@ -85,20 +85,31 @@ class Asked:
     @property
     def event_columns(self) -> tuple[str, ...]:
         """Columns of ARCHIVE_SCHEMA; none where only the ends of visits count."""
+        counted = self.counted_event_columns
+        return tuple(dict.fromkeys((*counted, *self._of(self.names)))) if counted else ()
+
+    @property
+    def counted_event_columns(self) -> tuple[str, ...]:
+        """Those of `event_columns` that the fold looks at; the others tell only what the values are."""
         if self.counted_as == EXIT_PAGE:
             return ()
         extra = ("url",) if self.counted_as == PAGE or self.ruled else ()
-        wanted = (*_EVENTS, *self._of((VERDICT,)), *extra, *self._of(self.names), *self._of_metrics())
-        return tuple(dict.fromkeys(wanted))
+        return tuple(dict.fromkeys((*_EVENTS, *self._of((VERDICT,)), *extra, *self._of_metrics())))
 
     @property
     def end_columns(self) -> tuple[str, ...]:
         """Columns of VISIT_END_SCHEMA; none where no metric is about ended visits, or where single events are
         asked for: an end is none."""
+        counted = self.counted_end_columns
+        return tuple(dict.fromkeys((*counted, *self._of(self.names)))) if counted else ()
+
+    @property
+    def counted_end_columns(self) -> tuple[str, ...]:
+        """Those of `end_columns` that the fold looks at."""
         if self.of_events - {EXIT_PAGE} or not (_OF_ENDS & set(self.metrics) or EXIT_PAGE in self.names):
             return ()
         extra = ("exit_url",) if self.counted_as == EXIT_PAGE else ()
-        return tuple(dict.fromkeys((*_ENDS, *self._of((VERDICT,)), *extra, *self._of(self.names))))
+        return tuple(dict.fromkeys((*_ENDS, *self._of((VERDICT,)), *extra)))
 
     def _of(self, names: Collection[str]) -> list[str]:
         return [column for name in sorted(names) for column in facts_of(name, ruled=self.ruled)]

@@ -18,10 +18,12 @@ from recount.counting.rollup import PROP_PREFIX, VERDICT
 from recount.counting.ruling import without_hidden
 from recount.counting.steps import LINK_PROP, LINKS
 from recount.counting.visits import ENTRY_SCHEMA
-from recount.interpret import Interpreter, bots, goals, properties, sources
+from recount.interpret import Interpreter, goals, properties, sources
 from recount.store.catalog import NO_COMMON, Site
 
 VALUE: Final = "value"
+VALUES: Final = "values"
+KNOWN_MAX: Final = 100_000
 EXIT_PAGE: Final = "exit_page"
 PAGE: Final = "page"
 GOAL: Final = "goal"
@@ -69,21 +71,53 @@ def is_of_visits(dimension: str) -> bool:
 
 
 class Lookup:
-    """Values of dimensions for rows of one site, given what holds on all. Safe to share between threads."""
+    """Values of dimensions for facts of one site, given what holds on all; remembers those that it has been
+    asked for.
+
+    Safe to share between threads: what is remembered is replaced, never changed.
+    """
 
     def __init__(self, site: Site, interpreter: Interpreter, common: Site = NO_COMMON) -> None:
-        self._site = site
+        self.site = site
+        self.common = common
+        self.interpreter = interpreter
         self._sites = {site.id: site, common.id: common}
-        self._interpreter = interpreter
         self._ruled = is_ruled(site, common)
         self._rules = rules_of(_no_rows(site), self._sites)
+        self._known: dict[str, pl.DataFrame] = {}
 
-    def values(self, rows: pl.DataFrame, dimension: str) -> pl.DataFrame:
-        """[*facts_of(dimension), value] for each distinct facts of `rows` that have a value.
+    def values(self, facts: pl.DataFrame, dimension: str) -> pl.Series:
+        """The values of each row of distinct facts (the columns facts_of(dimension)): a list of texts, of
+        several where they have several values (goals); null for none."""
+        on = facts.columns
+        known = self._known.get(dimension)
+        missing = facts if known is None else facts.join(known, on=on, how="anti", nulls_equal=True)
+        if known is None or not missing.is_empty():
+            fresh = self._looked_up(missing, dimension)
+            both = fresh if known is None else pl.concat([known, fresh])
+            if fresh.height <= KNOWN_MAX:
+                self._known[dimension] = both if both.height <= KNOWN_MAX else fresh
+            known = both
+        return facts.join(known, on=on, how="left", nulls_equal=True, maintain_order="left")[VALUES]
 
-        Several rows where they have several values (goals); `value` is never null.
-        """
-        found = rows.select(self.facts_of(dimension)).unique()
+    def facts_of(self, dimension: str) -> tuple[str, ...]:
+        return facts_of(dimension, ruled=self._ruled)
+
+    @property
+    def hides_pages(self) -> bool:
+        """Whether the site excludes pages, or all do."""
+        exclusions = (exclusion for site in self._sites.values() for exclusion in site.exclusions)
+        return any(exclusion.kind == PAGE for exclusion in exclusions)
+
+    def _looked_up(self, facts: pl.DataFrame, dimension: str) -> pl.DataFrame:
+        """Distinct facts with their VALUES."""
+        on = facts.columns
+        found = self._interpreted(facts, dimension)
+        listed = found.group_by(on, maintain_order=True).agg(pl.col(VALUE).alias(VALUES))
+        return facts.join(listed, on=on, how="left", nulls_equal=True, maintain_order="left")
+
+    def _interpreted(self, found: pl.DataFrame, dimension: str) -> pl.DataFrame:
+        """[*facts, value] of those that have a value: several rows where there are several."""
         if is_of_visits(dimension):
             return self._of_visits(found, dimension)
         if dimension in (PAGE, EXIT_PAGE):
@@ -95,44 +129,37 @@ class Lookup:
             return custom.filter(pl.col("name").is_not_null()).with_columns(pl.col("name").alias(VALUE))
         return _properties(custom, dimension)
 
-    def facts_of(self, dimension: str) -> tuple[str, ...]:
-        return facts_of(dimension, ruled=self._ruled)
-
-    def shown(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Without the events of pages that the site excludes."""
-        exclusions = (exclusion for site in self._sites.values() for exclusion in site.exclusions)
-        if not any(exclusion.kind == PAGE for exclusion in exclusions):
-            return rows
-        hidden = rows.select("url").unique().drop_nulls().join(self.values(rows, PAGE), on="url", how="anti")
-        return rows.join(hidden, on="url", how="anti", maintain_order="left")
-
     def _of_visits(self, found: pl.DataFrame, dimension: str) -> pl.DataFrame:
         nothing = [pl.lit(None, kind).alias(n) for n, kind in ENTRY_SCHEMA.items() if n not in found.columns]
         said = facts.said(found.with_columns(nothing))
-        site = named(self._site.id, found.height)
+        return _having_value(found, self._coded(said, dimension, found.height))
+
+    def _coded(self, said: facts.Said, dimension: str, visits: int) -> Coded:
+        site, sites = named(self.site.id, visits), self._sites
         entry = facts.locate(said["entry_url"])
-        agents, sites = facts.agents(said, self._interpreter), self._sites
-        if dimension == VERDICT:
-            if self._rules:
-                excluding = facts.excluding(said, site, entry, sites, self._interpreter, self._rules)
-                agents = agents.ruled(said["entry_network"], excluding, site, self._rules)
-            coded = agents.verdict
-        else:
-            coded = facts.visit_dimensions(said, site, entry, agents, sites, self._interpreter, self._rules)[
-                dimension
-            ]
-        return _having_value(found, coded)
+        if dimension == "entry_page":
+            return without_hidden(site, entry.page, self._rules)
+        if dimension == "hostname":
+            return entry.hostname
+        agents = facts.agents(said, self.interpreter)
+        if dimension != VERDICT:
+            by_name = facts.visit_dimensions(said, site, entry, agents, sites, self.interpreter, self._rules)
+            return by_name[dimension]
+        if self._rules:
+            excluding = facts.excluding(said, site, entry, sites, self.interpreter, self._rules)
+            agents = agents.ruled(said["entry_network"], excluding, site, self._rules)
+        return agents.verdict
 
     def _pages(self, found: pl.DataFrame) -> pl.DataFrame:
         """Of a frame with one column, a url."""
         page = facts.locate(code(found.to_series())).page_if_any()
-        site = named(self._site.id, found.height)
+        site = named(self.site.id, found.height)
         return _having_value(found, without_hidden(site, page, self._rules))
 
     def _goals(self, found: pl.DataFrame) -> pl.DataFrame:
-        rules = goals_by_site([self._site.id], self._sites)
+        rules = goals_by_site([self.site.id], self._sites)
         kind = pl.col("kind")
-        site = pl.lit(self._site.id).alias("site")
+        site = pl.lit(self.site.id).alias("site")
         custom = found.filter((kind == "event") & pl.col("name").is_not_null())
         by_name = goals.match_events(custom.select(site, pl.col("name").alias("event")), rules)
         viewed = found.filter((kind == "pageview") & pl.col("url").is_not_null())
@@ -149,23 +176,6 @@ class Lookup:
                 viewed.join(reached, on="url").select(*found.columns, VALUE),
             ]
         )
-
-
-def is_human(lookup: Lookup, rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows of visits whose verdict is human."""
-    return having(rows, lookup.values(rows, VERDICT).filter(pl.col(VALUE) == bots.HUMAN))
-
-
-def having(rows: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
-    """The rows whose facts are among those found."""
-    on = [name for name in found.columns if name != VALUE]
-    return rows.join(found.select(on).unique(), on=on, how="semi", nulls_equal=True, maintain_order="left")
-
-
-def with_value(rows: pl.DataFrame, found: pl.DataFrame, name: str) -> pl.DataFrame:
-    """The rows that have a value, with it under `name`; once for each where there are several."""
-    on = [column for column in found.columns if column != VALUE]
-    return rows.join(found.rename({VALUE: name}), on=on, how="inner", nulls_equal=True, maintain_order="left")
 
 
 def _no_rows(site: Site) -> Coded:

@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 
 from recount.counting.rollup import VERDICT
 from recount.querying.query import Span
-from recount.scanning.dimensions import VALUE, Lookup, facts_of
+from recount.scanning.dimensions import Lookup, facts_of
 from recount.scanning.gate import Stop
 from recount.scanning.reading import Columns
 from recount.scanning.scanner import Found, Scanner
+from recount.scanning.valued import Rows
 from recount.store.catalog import Site
 
 Format = Literal["csv", "parquet"]
@@ -65,12 +66,11 @@ def frames(
     start_ms, end_ms = span.bounds_ms(zone)
     inside = pl.col("ts").is_between(start_ms, end_ms, closed="left")
     for piece in scanner.pieces(site, scanner.common(), found.hours):
-        lookup = Lookup(piece.site, scanner.interpreter, piece.common)
         for hour in piece.hours:
             for rows in scanner.reader.groups(site.id, hour, COLUMNS, stop):
                 kept = rows.filter(inside)
                 if not kept.is_empty():
-                    yield _exported(lookup, kept)
+                    yield _exported(piece.lookup, kept)
 
 
 def writer_of(wanted: Format) -> Writer:
@@ -78,12 +78,11 @@ def writer_of(wanted: Format) -> Writer:
 
 
 def _exported(lookup: Lookup, rows: pl.DataFrame) -> pl.DataFrame:
-    verdicts = lookup.values(rows, VERDICT).rename({VALUE: VERDICT})
-    facts = list(lookup.facts_of(VERDICT))
-    rows = rows.join(verdicts, on=facts, how="left", nulls_equal=True, maintain_order="left")
+    verdict = Rows.of(rows, lookup).valued(VERDICT).value
     moments = [pl.col(name).cast(kind) for name, kind in EXPORTED.items() if kind == _MOMENT]
     visitors = pl.Series("visitor", [f"{visitor:016x}" for visitor in rows["visitor"]], dtype=pl.String)
-    return rows.with_columns(*moments, visitors).select(*EXPORTED)
+    verdicts = verdict.values.gather(verdict.codes).alias(VERDICT)
+    return rows.with_columns(*moments, visitors, verdicts).select(*EXPORTED)
 
 
 class _Csv:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, cast
 
@@ -13,14 +13,15 @@ import polars as pl
 from recount.counting.coding import Ints
 from recount.counting.rollup import VERDICT
 from recount.errors import InvalidInput
+from recount.interpret import bots
 from recount.periods import HOUR_MS
-from recount.querying.measures import fitting
 from recount.querying.query import Filter, Span
 from recount.rules import goals_of
-from recount.scanning.dimensions import Lookup, facts_of, having, is_human, is_of_visits, is_ruled
+from recount.scanning.dimensions import Lookup, facts_of, is_of_visits, is_ruled
 from recount.scanning.gate import Stop, never
 from recount.scanning.reading import Columns
 from recount.scanning.scanner import Found, Piece, Scanner
+from recount.scanning.valued import Rows
 from recount.store.catalog import NO_COMMON, Site
 
 Kind = Literal["page", "event", "goal"]
@@ -34,6 +35,13 @@ _COLUMNS: Final = (
     *("visitor", "visit_start", "ts", "position", "kind", "name", "url"),
     *("pageviews_before", "events_before"),
 )
+_BEGINS: Final = (pl.col("pageviews_before") == 0) & (pl.col("events_before") == 0)
+_OF_KIND: Final[dict[Kind, pl.Expr]] = {
+    "page": pl.col("kind") == "pageview",
+    "event": pl.col("kind") == "event",
+    "goal": pl.lit(value=True),
+}
+_IS_HUMAN: Final = Filter(VERDICT, "equals", (bots.HUMAN,))
 _DAYS: Final = re.compile(r"(\d{1,3})d")
 _DAY_MS: Final = 24 * HOUR_MS
 
@@ -131,8 +139,8 @@ def count(scanner: Scanner, site: Site, funnel: Funnel, is_gone: Callable[[], bo
 
     def scan(found: Found, stop: Stop) -> Answer:
         def take(piece: Piece) -> tuple[pl.DataFrame, int]:
-            taking = _Taking(funnel, Lookup(piece.site, scanner.interpreter, piece.common))
-            return taking.take(scanner.read(site, piece.hours, columns, stop).events)
+            chunks = scanner.chunks(site, piece.hours, columns, stop)
+            return _Taking(funnel, piece.lookup).take(chunk.events for chunk in chunks)
 
         parts = list(scanner.each(site, common, found.hours, take))
         taken = pl.concat([_nothing(funnel), *(rows for rows, _ in parts)])
@@ -150,32 +158,35 @@ class _Taking:
         self._lookup = lookup
         self._start_ms, self._end_ms = funnel.span.bounds_ms(funnel.zone)
 
-    def take(self, events: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+    def take(self, chunks: Iterable[pl.DataFrame]) -> tuple[pl.DataFrame, int]:
         """The events that are any of the steps, with a flag for each, and how many visits began."""
-        if events.is_empty():
-            return _nothing(self._funnel), 0
-        inside = pl.col("ts").is_between(self._start_ms, self._end_ms, closed="left")
-        rows = is_human(self._lookup, events.filter(inside & (pl.col("kind") != "engagement")))
-        for one in self._funnel.filters:
-            rows = having(rows, self._lookup.values(rows, one.dimension).filter(fitting([one])))
-        first = (pl.col("pageviews_before") == 0) & (pl.col("events_before") == 0)
-        acts = self._lookup.shown(rows)
-        flags = _flags(self._funnel)
-        steps = zip(flags, self._funnel.steps, strict=True)
-        flagged = acts.with_columns(self._is_step(acts, step).alias(name) for name, step in steps)
-        taken = flagged.select(
-            pl.col(name).cast(kind) for name, kind in _nothing(self._funnel).schema.items()
-        )
-        return taken.filter(pl.any_horizontal(flags)), rows.filter(first).height
+        taken, begun = [_nothing(self._funnel)], 0
+        for events in chunks:
+            if not events.is_empty():
+                rows = self._of_asked(events)
+                begun += int(rows.flags(_BEGINS).sum())
+                taken.append(self._steps(rows.shown()))
+        return pl.concat(taken), begun
 
-    def _is_step(self, rows: pl.DataFrame, step: Step) -> pl.Series:
-        numbers = rows.with_row_index("row")
-        if step.kind == "page":
-            numbers = numbers.filter(pl.col("kind") == "pageview")
-        found = self._lookup.values(numbers, step.kind).filter(fitting([step.filter]))
-        flags = np.zeros(rows.height, dtype=np.bool_)
-        flags[having(numbers, found)["row"].to_numpy()] = True
-        return pl.Series(flags)
+    def _of_asked(self, events: pl.DataFrame) -> Rows:
+        """The pageviews and custom events of humans in the range whose visits pass the filters."""
+        inside = pl.col("ts").is_between(self._start_ms, self._end_ms, closed="left")
+        rows = Rows.of(events, self._lookup).where(inside & (pl.col("kind") != "engagement"))
+        return rows.fitting((*self._funnel.filters, _IS_HUMAN))
+
+    def _steps(self, rows: Rows) -> pl.DataFrame:
+        """Those of the rows that are any of the steps."""
+        wanted = {step.kind for step in self._funnel.steps}
+        places = {kind: np.flatnonzero(rows.flags(_OF_KIND[kind])) for kind in wanted}
+        of_kind = {kind: rows.at_rows(where) for kind, where in places.items()}
+        flags = {}
+        for name, step in zip(_flags(self._funnel), self._funnel.steps, strict=True):
+            flags[name] = np.zeros(len(rows), dtype=np.bool_)
+            flags[name][places[step.kind][of_kind[step.kind].fits(step.filter)]] = True
+        taken = np.flatnonzero(np.logical_or.reduce(list(flags.values())))
+        schema = _nothing(self._funnel).schema
+        moments = rows.at_rows(taken).gathered([name for name in schema if name not in flags])
+        return moments.with_columns(pl.Series(name, flags[name][taken]) for name in flags).cast(schema)
 
 
 def _flags(funnel: Funnel) -> list[str]:

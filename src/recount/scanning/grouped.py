@@ -7,7 +7,7 @@ combinations at once, by exactly the rules of the rollups.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,16 +22,16 @@ from recount.counting.grouping import Amounts, Facts
 from recount.counting.rollup import VERDICT, Rollup
 from recount.counting.tally import Tally
 from recount.counting.visits import ARCHIVE_SCHEMA, VISIT_END_SCHEMA
-from recount.interpret import Interpreter
 from recount.periods import HOUR_MS, QUARTER_MS, day_span_ms
 from recount.querying.buckets import starts
-from recount.querying.measures import fitting
 from recount.rules import EVERY_SITE
 from recount.scanning.asked import Asked
-from recount.scanning.dimensions import Lookup, having, with_value
-from recount.store.catalog import NO_COMMON, Site
+from recount.scanning.dimensions import Lookup
+from recount.scanning.valued import Rows, labelled
 
 LABEL: Final = "_label"
+SITE: Final = "site"
+FOLD_ROWS: Final = 400_000  # a fold costs as much as 20,000 events whatever it counts
 WHOLE: Final = 0
 
 
@@ -81,23 +81,39 @@ class Buckets:
 
 
 class Counting:
-    """Counts chunks of one site's rows, given what holds on all; `merged` adds them up. Safe to share between
-    threads."""
+    """Counts the rows of one site. Safe to share between threads."""
 
-    def __init__(self, site: Site, asked: Asked, interpreter: Interpreter, common: Site = NO_COMMON) -> None:
-        self._site = site
-        self._common = common
+    def __init__(self, lookup: Lookup, asked: Asked) -> None:
+        self._lookup = lookup
         self._asked = asked
-        self._buckets = Buckets.of(asked, site.timezone)
-        self._interpreter = interpreter
-        self._lookup = Lookup(site, interpreter, common)
+        self._buckets = Buckets.of(asked, lookup.site.timezone)
 
-    def count(self, events: pl.DataFrame, ends: pl.DataFrame) -> Rollup:
+    def count(self, chunks: Iterable[tuple[pl.DataFrame, pl.DataFrame]]) -> Rollup:
         """Rows whose `site` is the label of their combination (see `values_of`).
 
-        events, ends: `asked.event_columns` and `asked.end_columns` of whole hours; empty if there are none.
+        chunks: `asked.event_columns` and `asked.end_columns` of whole hours; empty if there are none. What is
+        left of several is folded together.
         """
-        events, ends = self._labelled(self._kept(events)), self._labelled(self._kept(ends))
+        asked = self._asked
+        parts: list[Rollup] = []
+        events, ends = _Pending(asked.counted_event_columns), _Pending(asked.counted_end_columns)
+        for chunk in chunks:
+            for pending, rows in zip((events, ends), chunk, strict=True):
+                if not rows.is_empty():
+                    pending.add(*self._labelled(rows))
+            if events.rows + ends.rows >= FOLD_ROWS:
+                parts.append(self._counted(events.taken(), ends.taken()))
+        parts.append(self._counted(events.taken(), ends.taken()))
+        return merge(parts)
+
+    def _labelled(self, frame: pl.DataFrame) -> tuple[Rows, pl.Series]:
+        """The rows that pass the filters, once for each combination of values, and its label."""
+        rows = Rows.of(frame, self._lookup)
+        if self._asked.ruled and self._asked.of_events and self._asked.counted_as != VERDICT:
+            rows = rows.shown() if "url" in frame.columns else rows
+        return labelled(rows.fitting(self._asked.filters), self._asked.labels, _label)
+
+    def _counted(self, events: pl.DataFrame, ends: pl.DataFrame) -> Rollup:
         if events.is_empty() and ends.is_empty():
             return empty()
         counted = self._folded(
@@ -107,33 +123,10 @@ class Counting:
             counted = _without_value(counted)
         return self._buckets.within(counted)
 
-    def _kept(self, rows: pl.DataFrame) -> pl.DataFrame:
-        if self._asked.ruled and "url" in rows.columns and self._asked.counted_as != VERDICT:
-            rows = self._lookup.shown(rows) if self._asked.of_events else rows
-        for one in self._asked.filters:
-            if rows.is_empty():
-                break
-            rows = having(rows, self._lookup.values(rows, one.dimension).filter(fitting([one])))
-        return rows
-
-    def _labelled(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """With the label of each row's values as its site; once for each combination that it has."""
-        names = self._asked.labels
-        for number, name in enumerate(names):
-            if not rows.is_empty():
-                rows = with_value(rows, self._lookup.values(rows, name), f"_{number}")
-        if rows.is_empty() or not names:
-            return rows.with_columns(site=pl.lit(_label(())))
-        columns = [f"_{number}" for number in range(len(names))]
-        labels = rows.select(columns).unique()
-        labels = labels.with_columns(pl.Series(LABEL, [_label(values) for values in labels.iter_rows()]))
-        labelled = rows.join(labels, on=columns, how="left", maintain_order="left")
-        return labelled.with_columns(site=pl.col(LABEL)).drop(LABEL, *columns)
-
     def _folded(self, events: pl.DataFrame, ends: pl.DataFrame) -> Rollup:
-        sites = dict.fromkeys({*events["site"].unique(), *ends["site"].unique()}, self._site)
-        sites[EVERY_SITE] = self._common
-        batch = batch_of(events, ends, sites, self._interpreter, QUARTER_MS, self._buckets.step_ms)
+        sites = dict.fromkeys({*events["site"].unique(), *ends["site"].unique()}, self._lookup.site)
+        sites[EVERY_SITE] = self._lookup.common
+        batch = batch_of(events, ends, sites, self._lookup.interpreter, QUARTER_MS, self._buckets.step_ms)
         tally = _OneDimension(batch.grid, self._asked.counted_as)
         match self._asked.counted_as:
             case "page":
@@ -143,6 +136,26 @@ class Counting:
             case _:
                 steps.visits(batch, tally)
         return tally.rollup()
+
+
+class _Pending:
+    """Rows of several chunks that are folded together."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._columns = [name for name in columns if name != SITE]
+        self._frames: list[pl.DataFrame] = []
+        self.rows = 0
+
+    def add(self, rows: Rows, labels: pl.Series) -> None:
+        if len(rows):
+            self._frames.append(rows.gathered(self._columns).with_columns(labels.alias(SITE)))
+            self.rows += len(rows)
+
+    def taken(self) -> pl.DataFrame:
+        """All of them, once."""
+        frame = pl.concat(self._frames, rechunk=True) if self._frames else pl.DataFrame()
+        self._frames, self.rows = [], 0
+        return frame
 
 
 class _OneDimension(Tally):

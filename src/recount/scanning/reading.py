@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 import polars as pl
 
@@ -16,7 +16,6 @@ from recount.scanning.sources import Source, vanished
 from recount.store.archive import Archive, Part
 from recount.store.row_groups import Footer
 
-CHUNK_ROWS: Final = 400_000  # a fold costs as much as 20,000 events whatever it counts
 FOOTERS_KEPT: Final = 20_000
 READERS: Final = 4
 PARTS: Final[tuple[Part, ...]] = ("events", "ends")
@@ -61,13 +60,11 @@ class Hour:
         return sum(piece.bytes for piece in self.pieces)
 
 
-@dataclass(frozen=True)
-class Chunk:
-    """Rows of whole hours; a frame without rows where nothing was asked of it. `bytes`: what it took."""
+class Chunk(NamedTuple):
+    """Rows of whole hours; a frame without rows where nothing was asked of it."""
 
     events: pl.DataFrame
     ends: pl.DataFrame
-    bytes: int
 
 
 class Reader:
@@ -88,7 +85,7 @@ class Reader:
             events, ends = (self._rows(site, part, hours, columns.of(part)) for part in PARTS)
         except FileNotFoundError:
             raise vanished(hours[0].source.hour, hours[-1].source.hour) from None
-        return Chunk(events, ends, sum(hour.bytes for hour in hours))
+        return Chunk(events, ends)
 
     def groups(self, site: str, hour: Hour, columns: Columns, stop: Stop) -> Iterator[pl.DataFrame]:
         """The rows of an hour, one row group at a time. Raises Vanished, and what `stop` raises."""
@@ -134,12 +131,12 @@ class Reader:
         return found
 
 
-def together(hours: Iterable[Hour], rows_max: int = CHUNK_ROWS) -> Iterator[list[Hour]]:
-    """Neighbouring hours that are read at once: a few with many rows, many with few."""
+def together(hours: Iterable[Hour], rows_max: int, hours_max: int | None = None) -> Iterator[list[Hour]]:
+    """Neighbouring hours that are worked on at once: a few with many rows, many with few."""
     pending: list[Hour] = []
     rows = 0
     for hour in hours:
-        if pending and rows + hour.rows > rows_max:
+        if pending and (rows + hour.rows > rows_max or len(pending) == hours_max):
             yield pending
             pending, rows = [], 0
         pending.append(hour)

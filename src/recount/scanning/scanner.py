@@ -14,6 +14,7 @@ from recount.interpret import Interpreter
 from recount.metrics import SCAN_BYTES, SCAN_REFUSED, SCAN_SECONDS, Metrics
 from recount.parallel import in_order
 from recount.scanning.asked import Asked
+from recount.scanning.dimensions import Lookup
 from recount.scanning.gate import Gate, Stop, never
 from recount.scanning.grouped import Counting
 from recount.scanning.reading import Chunk, Columns, Hour, Reader, together
@@ -28,6 +29,9 @@ from recount.store.segments import SegmentStore
 
 TRIES: Final = 2
 WORKERS: Final = 2
+PIECE_ROWS: Final = 1_600_000
+CHUNK_ROWS: Final = 400_000
+CHUNK_HOURS: Final = 100  # between two looks at whether anybody still waits
 MEGABYTE: Final = 1_000_000
 
 T = TypeVar("T")
@@ -46,10 +50,9 @@ class Scanned:
 
 @dataclass(frozen=True)
 class Piece:
-    """Hours that are worked on together; the site, and what holds on all, by the rules that count them."""
+    """Hours that are worked on together; `lookup`: by the rules that count them."""
 
-    site: Site
-    common: Site
+    lookup: Lookup
     hours: list[Hour]
 
 
@@ -96,7 +99,7 @@ class Scanner:
         self._rulebook = rulebook
         self._metrics = metrics
         self._max_bytes = max_bytes
-        self.interpreter = Interpreter()
+        self._interpreter = Interpreter()
 
     def numbers(
         self, site: Site, asked: Asked, is_gone: Callable[[], bool] = never, root: str | None = None
@@ -106,9 +109,8 @@ class Scanner:
 
         def scan(found: Found, stop: Stop) -> Scanned:
             def count(piece: Piece) -> Rollup:
-                chunk = self.read(site, piece.hours, columns, stop)
-                counting = Counting(piece.site, asked, self.interpreter, piece.common)
-                return counting.count(chunk.events, chunk.ends)
+                chunks = self.chunks(site, piece.hours, columns, stop)
+                return Counting(piece.lookup, asked).count(chunks)
 
             parts = list(self.each(site, asked.common, found.hours, count))
             sources = tuple((hour.source.hour, hour.source.generation) for hour in found.hours)
@@ -158,10 +160,13 @@ class Scanner:
         """Neighbouring hours that are counted by the same rules."""
         in_force = SitesInForce({site.id: site, common.id: common}, self._rulebook)
         for sites, alike in in_force.apart((hour.source.hour, hour) for hour in hours):
-            yield from (Piece(sites[site.id], sites[common.id], few) for few in together(alike))
+            lookup = Lookup(sites[site.id], self._interpreter, sites[common.id])
+            yield from (Piece(lookup, some) for some in together(alike, PIECE_ROWS))
 
-    def read(self, site: Site, hours: Sequence[Hour], columns: Columns, stop: Stop) -> Chunk:
-        return self.reader.read(site.id, hours, columns, stop)
+    def chunks(self, site: Site, hours: Sequence[Hour], columns: Columns, stop: Stop) -> Iterator[Chunk]:
+        """The rows of hours, those of a few at a time."""
+        for few in together(hours, CHUNK_ROWS, CHUNK_HOURS):
+            yield self.reader.read(site.id, few, columns, stop)
 
     def look(
         self,

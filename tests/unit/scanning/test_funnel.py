@@ -44,8 +44,9 @@ def test_a_funnel_counts_as_plain_python_counts(
     funnel = Funnel(Span("2026-11-20", "2026-11-30"), "UTC", steps, days)
     events = cut(frame(rows), None, LONG_AFTER).events
     events = events.filter(events["site"] == "demo")
+    half = events.height // 2
     demo = Site(id="demo", domain="demo.example")
-    taken, begun = _Taking(funnel, Lookup(demo, INTERPRETER)).take(events)
+    taken, begun = _Taking(funnel, Lookup(demo, INTERPRETER)).take([events[:half], events[half:]])
     found = [one.people for one in _reached(funnel, taken)]
     assert found == brute_force(rows, steps, days)
     acted = [visit for (site, _), visits in visits_of(rows).items() if site == "demo" for visit in visits]

@@ -246,13 +246,13 @@ def test_an_hour_that_is_gone_when_it_is_read_is_told_among_those_it_is_read_wit
     scanner, stop = scanner_of(press), Stop(float("inf"))
     columns = Columns(("visitor", "ts"))
     hours = scanner.look(SITES["demo"], WHOLE.bounds_ms("UTC"), columns, stop).hours
-    assert scanner.read(SITES["demo"], hours, columns, stop).events.height > 0
+    assert scanner.reader.read("demo", hours, columns, stop).events.height > 0
     gone, first, last = (hours[n].source.hour for n in (1, 0, -1))
     press.archive.remove(gone, made[gone])
     with pytest.raises(Vanished, match=f"what is published of {first} to {last} is being replaced"):
-        scanner.read(SITES["demo"], hours, columns, stop)
+        scanner.reader.read("demo", hours, columns, stop)
     with pytest.raises(Vanished, match=f"what is published of {gone} is being replaced"):
-        scanner.read(SITES["demo"], hours[1:2], columns, stop)
+        scanner.reader.read("demo", hours[1:2], columns, stop)
 
 
 def test_bytes_are_those_of_the_columns_that_are_read(scanner: Scanner) -> None:
