@@ -1,8 +1,9 @@
-"""Bodies of requests, read strictly: what could be understood in two ways is refused."""
+"""JSON of requests, read strictly: what could be understood in two ways is refused."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
@@ -13,6 +14,7 @@ from dashboard_svc.problem_types import Problem
 BODY_MAX_BYTES: Final = 64 * 1024
 DEPTH_MAX: Final = 16
 JSON: Final = "application/json"
+FILTERS: Final = "filters"
 TOO_DEEP: Final = f"the JSON has more than {DEPTH_MAX} levels"
 
 
@@ -28,17 +30,24 @@ def json_of(request: Request) -> Any:
     return parsed(body)
 
 
-def parsed(body: bytes) -> Any:
-    """Raises Problem for all but UTF-8 JSON without repeated names, at most DEPTH_MAX deep."""
+def filters_of(parameters: Mapping[str, str]) -> dict[str, Any]:
+    """The filters of an address, if there are any: the same JSON as in a body. Raises Problem."""
+    return {FILTERS: parsed(parameters[FILTERS].encode(), FILTERS)} if FILTERS in parameters else {}
+
+
+def parsed(text: bytes, parameter: str | None = None) -> Any:
+    """Of a body, or of a parameter. Raises Problem for all but UTF-8 JSON without repeated names, at most
+    DEPTH_MAX deep."""
     try:
-        orjson.loads(body)  # the stricter of the two: no NaN, no half of a surrogate pair, nothing bottomless
-        made = json.loads(body, object_pairs_hook=_each_once)
+        orjson.loads(text)  # the stricter of the two: no NaN, no half of a surrogate pair, nothing bottomless
+        made = json.loads(text, object_pairs_hook=_each_once)
     except orjson.JSONDecodeError as error:
-        raise Problem("invalid-json", f"the body is no JSON: {error}") from None
+        what = parameter or "the body"
+        raise Problem("invalid-json", f"{what} is no JSON: {error}", field=parameter) from None
     except RecursionError:
-        raise Problem("invalid-json", TOO_DEEP) from None
+        raise Problem("invalid-json", TOO_DEEP, field=parameter) from None
     if _depth(made, DEPTH_MAX + 1) > DEPTH_MAX:
-        raise Problem("invalid-json", TOO_DEEP)
+        raise Problem("invalid-json", TOO_DEEP, field=parameter)
     return made
 
 

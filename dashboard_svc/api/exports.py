@@ -13,7 +13,7 @@ from flask import Blueprint, Response, request
 from werkzeug.datastructures import MultiDict
 
 from dashboard_svc.api.answers import moment
-from dashboard_svc.api.bodies import json_of
+from dashboard_svc.api.bodies import filters_of, json_of
 from dashboard_svc.bridge import IS_GONE, UNBUFFERED
 from dashboard_svc.services import Services
 from recount.errors import InvalidInput
@@ -115,11 +115,12 @@ def _format(body: Any) -> tuple[Format, dict[str, Any]]:
 
 
 def _parameters(args: MultiDict[str, str]) -> dict[str, Any]:
-    """The same with parameters: lists are comma-separated, `date_range` is a name or `from,to`."""
+    """The same with parameters: lists are comma-separated, `date_range` is a name or `from,to`, filters are
+    JSON."""
     body: dict[str, Any] = {name: args[name] for name in args}
     body |= {name: args[name].split(",") for name in _LISTS if args.get(name)}
     given = args.get("date_range", "")
-    return body | ({"date_range": given.split(",")} if "," in given else {})
+    return body | filters_of(args) | ({"date_range": given.split(",")} if "," in given else {})
 
 
 def _frame(query: Query, rows: list[Row]) -> pl.DataFrame:

@@ -106,7 +106,7 @@ def _get_query() -> dict[str, Any]:
     return operation(
         "query-by-address",
         "Numbers of a site, with everything in the address",
-        description="The same without filters: answers about ranges that have ended carry an ETag.",
+        description="The same: answers about ranges that have ended carry an ETag.",
         parameters=[*given, parameter(caching.NAMED, {"type": "string"}, version)],
         answer=ref("Answer"),
         more={"302": moved, "304": unchanged},

@@ -71,9 +71,12 @@ def rate_headers() -> dict[str, Any]:
 
 
 def parameter(name: str, schema: Schema, description: str = "", *, required: bool = False) -> Schema:
-    """A parameter of the address; lists are comma-separated."""
+    """A parameter of the address; lists are comma-separated, filters JSON."""
     said = description or str(schema.get("description", ""))
-    made: Schema = {"name": name, "in": "query", "required": required, "description": said, "schema": schema}
+    made: Schema = {"name": name, "in": "query", "required": required, "description": said}
+    if schema.get("items") == ref("Filter"):
+        return made | {"content": {JSON: {"schema": schema}}}
+    made |= {"schema": schema}
     return made | {"style": "form", "explode": False} if schema.get("type") == "array" else made
 
 

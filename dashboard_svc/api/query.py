@@ -9,7 +9,7 @@ from werkzeug.datastructures import MultiDict
 
 from dashboard_svc import caching
 from dashboard_svc.api.answers import json_answer, moment
-from dashboard_svc.api.bodies import json_of
+from dashboard_svc.api.bodies import FILTERS, filters_of, json_of
 from dashboard_svc.bridge import IS_GONE
 from dashboard_svc.corrected import CorrectedAnswers, notes
 from dashboard_svc.services import Services
@@ -52,7 +52,8 @@ def blueprint(services: Services) -> Blueprint:
 
     @api.get(PATH)
     def get() -> Response:
-        """The same with parameters: lists are comma-separated, `date_range` is a name or `from,to`."""
+        """The same with parameters: lists are comma-separated, `date_range` is a name or `from,to`, filters
+        are JSON."""
         now_ms = services.now_ms()
         site, query = parse(_parameters(request.args), services.sites.get, now_ms)
         asked = caching.Asked(request, query.reaches_ms(site), now_ms, SALT)
@@ -100,10 +101,13 @@ def _parameters(args: MultiDict[str, str]) -> dict[str, Any]:
     body |= {name: _number(args[name]) for name in _NUMBERS if name in args}
     if "order_by" in args:
         body["order_by"] = [one.split(":") for one in args["order_by"].split(",")]
-    known = {*_TEXTS, *_LISTS, *_RANGES, *_NUMBERS, "order_by", caching.NAMED}
+    body |= filters_of(args)
+    known = {*_TEXTS, *_LISTS, *_RANGES, *_NUMBERS, "order_by", FILTERS, caching.NAMED}
     unknown = sorted(set(args) - known)
     if unknown:
-        raise InvalidInput(f"no parameter {unknown[0]!r}; filters need a POST", field=unknown[0])
+        raise InvalidInput(
+            f"no parameter {unknown[0]!r}; known: {', '.join(sorted(known))}", field=unknown[0]
+        )
     return body
 
 

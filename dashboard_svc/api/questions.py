@@ -35,7 +35,7 @@ def query() -> Schema:
 
 
 def parameters() -> dict[str, tuple[Schema, str]]:
-    """The same in an address, with what is said of each: lists have commas; there are no filters."""
+    """The same in an address, with what is said of each: lists have commas, filters are JSON."""
     fields = _fields()
     pairs: Schema = {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": asked.ORDER_MAX}
     in_address: dict[str, Schema] = {
@@ -45,6 +45,7 @@ def parameters() -> dict[str, tuple[Schema, str]]:
         "date_range": {"type": "string"},
         "timezone": {"type": "string"},
         "interval": {"type": "string", "enum": list(asked.INTERVALS)},
+        "filters": fields["filters"],
         "compare": {"type": "string"},
         "order_by": pairs,
         "limit": fields["limit"],
@@ -53,6 +54,7 @@ def parameters() -> dict[str, tuple[Schema, str]]:
     }
     written = {
         "date_range": " As from,to in an address.",
+        "filters": " As JSON in an address.",
         "compare": " As from,to in an address.",
         "order_by": " As visitors:desc,page:asc in an address.",
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 from flask.testing import FlaskClient
 
@@ -34,6 +35,37 @@ def test_parameters_do_as_well(client: FlaskClient) -> None:
     assert answer.get_json() == client.post(PATH, json=ranged).get_json()
     assert "s-maxage" in answer.headers["Cache-Control"]
     assert client.get(path, headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304
+
+
+def test_filters_do_in_an_address_as_well(client: FlaskClient, answerer: FakeAnswerer) -> None:
+    filters = [
+        {"dimension": "page", "operator": "contains", "values": ["/docs/", "a,b&c"]},
+        {"dimension": "prop:plan", "operator": "not", "values": ["p1"]},
+    ]
+    asked = {"site": "demo", "filters": orjson.dumps(filters).decode()}
+    assert client.get(PATH, query_string=asked).status_code == 200
+    assert client.post(PATH, json={"site": "demo", "filters": filters}).status_code == 200
+    by_address, by_body = answerer.asked
+    assert by_address == by_body
+    assert len(by_body.filters) == 2
+
+
+@pytest.mark.parametrize(
+    ("filters", "field", "says"),
+    [
+        ("page~x", "filters", "filters is no JSON"),
+        ("", "filters", "filters is no JSON"),
+        ("[" * 17 + "]" * 17, "filters", "16 levels"),
+        ("{}", "filters", "a list of at most 20"),
+        ('[{"dimension": "page", "dimension": "os"}]', "dimension", "given twice"),
+        ('[{"dimension": "shoe", "operator": "equals", "values": ["44"]}]', "filters[0].dimension", "shoe"),
+    ],
+)
+def test_bad_filters_in_an_address(client: FlaskClient, filters: str, field: str, says: str) -> None:
+    answer = client.get(PATH, query_string={"site": "demo", "filters": filters})
+    problem = answer.get_json(force=True)
+    assert (answer.status_code, problem["field"]) == (400, field)
+    assert says in problem["detail"]
 
 
 def test_an_answer_may_be_kept_for_ever_by_its_version(client: FlaskClient, answerer: FakeAnswerer) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import polars as pl
@@ -114,6 +116,9 @@ def test_rows_by_parameters(client: FlaskClient) -> None:
     path = f"/api/v1/export/query?{asked}"
     found = list(csv.DictReader(io.StringIO(client.get(path).text)))
     assert {row["page"] for row in found} == {"/", "/pricing", "/docs/a", "/docs/b"}
+    only = {"dimension": "page", "operator": "contains", "values": ["/docs/"]}
+    docs = client.get(f"{path}&filters={quote(json.dumps([only]))}")
+    assert {row["page"] for row in csv.DictReader(io.StringIO(docs.text))} == {"/docs/a", "/docs/b"}
     nothing = client.get(path.replace("2026-11-22,2026-11-25", "2026-01-01,2026-01-02"))
     assert nothing.text == "page,visitors,pageviews\n"
 
