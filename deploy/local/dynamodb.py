@@ -6,6 +6,7 @@ its connector is given the address, and only then it starts. Entry point `python
 
 from __future__ import annotations
 
+import hashlib
 import signal
 import threading
 from pathlib import Path
@@ -13,11 +14,12 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from deploy.local import jars
-from deploy.local.java import find_java
+from deploy.local.java import class_archive_options, find_java, without_manifest
 from deploy.local.layout import Layout, cache_folder
 from recount.errors import SetupError
 from recount.settings import Settings
 
+OWN_JAR: Final = "DynamoDBLocal-"
 # -Xrs leaves SIGTERM to Python; the rest keeps a development server small.
 JVM: Final = ("-Xrs", "-Xms64m", "-Xmx768m", "-XX:+UseSerialGC", "-Djava.awt.headless=true")
 
@@ -35,14 +37,16 @@ def start(settings: Settings, data: Path) -> object:
     """The running server (a Java object with `stop()`)."""
     import jpype  # and numpy with it, which who only asks for the port need not load
 
-    paths = jars.files("dynamodb", cache_folder())
+    cache, java = cache_folder(), find_java()
+    paths = jars.files("dynamodb", cache)
     natives = str(paths[0].parent)
     jpype.startJVM(
-        str(find_java().library),
+        str(java.library),
+        *class_archive_options(java, f"dynamodb-{_mark(Path(jpype.__file__))}", cache),
         *JVM,
         f"-Djava.library.path={natives}",
         f"-Dsqlite4java.library.path={natives}",
-        classpath=[str(path) for path in paths if path.suffix == ".jar"],
+        classpath=[str(_plain(path, cache)) for path in paths if path.suffix == ".jar"],
         convertStrings=False,
     )
     runner = jpype.JClass("com.amazonaws.services.dynamodbv2.local.main.ServerRunner")
@@ -51,6 +55,17 @@ def start(settings: Settings, data: Path) -> object:
     _bind(server, settings.host)
     server.start()
     return server
+
+
+def _mark(jpype: Path) -> str:
+    """JPype has a jar in the class path too, and every environment its own: an archive fits one of them."""
+    jar = jpype.resolve().parents[1] / "org.jpype.jar"
+    seen = jar.stat()
+    return hashlib.sha256(f"{jar} {seen.st_size} {seen.st_mtime_ns}".encode()).hexdigest()[:8]
+
+
+def _plain(jar: Path, cache: Path) -> Path:
+    return without_manifest(jar, cache) if jar.name.startswith(OWN_JAR) else jar
 
 
 def _bind(server: object, host: str) -> None:

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,8 @@ from recount.errors import SetupError
 
 OLDEST: Final = 17
 PROBE_TIMEOUT_S: Final = 30.0
+MANIFEST: Final = b"META-INF/MANIFEST.MF"
+HIDDEN_MANIFEST: Final = b"META-INF/MANIFEST.NO"  # of the same length: every place in the jar stays as it is
 
 
 @dataclass(frozen=True)
@@ -62,10 +65,33 @@ def class_archive_options(java: Java, program: str, cache: Path) -> tuple[str, .
     archive = cache / "java" / f"{program}-{java.version}.jsa"
     for written in archive.parent.glob(f"{archive.name}.*"):
         if not _runs(int(written.suffix[1:])):
-            written.replace(archive)
+            with suppress(FileNotFoundError):  # another stack was faster
+                written.replace(archive) if _is_whole(written) else written.unlink()
     if archive.exists():
         return (f"-XX:SharedArchiveFile={archive}",)
     return (f"-XX:ArchiveClassesAtExit={archive}.{os.getpid()}",)
+
+
+def without_manifest(jar: Path, cache: Path) -> Path:
+    """A copy of a verified jar, compared with it at every start, in which Java finds no manifest.
+
+    A manifest may add the folder of its jar to the class path, and then Java writes no archive of classes.
+    """
+    copy = cache / "java" / "without-manifest" / jar.name
+    wanted = jar.read_bytes().replace(MANIFEST, HIDDEN_MANIFEST)
+    if not copy.exists() or copy.read_bytes() != wanted:
+        copy.parent.mkdir(exist_ok=True)
+        fresh = copy.with_name(f"{copy.name}.{os.getpid()}")
+        fresh.write_bytes(wanted)
+        shutil.copystat(jar, fresh)  # an archive fits a jar of the same age only
+        fresh.replace(copy)
+    return copy
+
+
+def _is_whole(archive: Path) -> bool:
+    """Java writes the head last: there is none where it was ended meanwhile."""
+    with archive.open("rb") as file:
+        return any(file.read(4))
 
 
 def _runs(pid: int) -> bool:

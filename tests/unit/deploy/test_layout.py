@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import zipfile
 from dataclasses import fields
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from deploy.local import kafka
 from deploy.local.control import listens
-from deploy.local.java import Java, class_archive_options, probe
+from deploy.local.java import Java, class_archive_options, probe, without_manifest
 from deploy.local.layout import (
     ROOT,
     SOCKET_PATH_MAX_BYTES,
@@ -137,7 +138,26 @@ def test_a_class_archive_is_written_once_and_then_used(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         pass
     running.rename(archive.with_name(f"{archive.name}.{ended.pid}"))
+    assert class_archive_options(java, "kafka", tmp_path)[0].startswith("-XX:ArchiveClassesAtExit")
+    assert list(archive.parent.iterdir()) == []  # it was not written to its end
+    archive.with_name(f"{archive.name}.{ended.pid}").write_bytes(b"head and classes")
     assert class_archive_options(java, "kafka", tmp_path) == (f"-XX:SharedArchiveFile={archive}",)
+
+
+def test_a_jar_without_manifest_is_made_once_and_again_where_it_differs(tmp_path: Path) -> None:
+    jar = tmp_path / "java" / "thing.jar"
+    jar.parent.mkdir()
+    with zipfile.ZipFile(jar, "w") as file:
+        file.writestr("META-INF/MANIFEST.MF", "Class-Path: .")
+        file.writestr("Thing.class", "code")
+    copy = without_manifest(jar, tmp_path)
+    made = copy.stat().st_ino
+    with zipfile.ZipFile(copy) as file:
+        assert "META-INF/MANIFEST.MF" not in file.namelist()
+        assert file.read("Thing.class") == b"code"
+    assert without_manifest(jar, tmp_path).stat().st_ino == made
+    copy.write_bytes(b"somebody's")
+    assert without_manifest(jar, tmp_path).read_bytes()[:2] == b"PK"
 
 
 def test_the_end_of_a_log_is_shown_without_stack_frames_and_without_older_starts(tmp_path: Path) -> None:
