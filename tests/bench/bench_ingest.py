@@ -106,12 +106,13 @@ def measure(*, large: bool) -> list[Row]:
 
 def _front(folder: Path, bare: Load, nginx: Load | None) -> list[Row]:
     rows = []
-    with _ours(folder) as url:
+    with _ours(folder) as (url, server):
         wrk(url, PIXEL, folder)  # warm
         for name, script in (("pixel", PIXEL), ("single JSON event", SINGLE)):
-            load = wrk(url, script, folder)
+            load = wrk(url, script, folder, server=server)
             calm = wrk(url, script, folder, per_second=0.8 * load.per_second)
             rows.append(_ratio_row(f"ingest, {name}", load, bare))
+            rows.append(_cpu_row(f"ingest, {name}: processor time", load, bare))
             rows.append(_latency_row(f"ingest, {name}: p99 at 80 %", calm))
             if name == "pixel":
                 rows.append(_nginx_row(load, nginx))
@@ -131,7 +132,7 @@ def _front(folder: Path, bare: Load, nginx: Load | None) -> list[Row]:
 
 
 def _group(folder: Path, bare: Load) -> Row:
-    with _ours(folder, spool_fsync="group") as url:
+    with _ours(folder, spool_fsync="group") as (url, _):
         load = wrk(url, SINGLE, folder)
     return Row(
         name="ingest, single JSON event, fsync group",
@@ -148,7 +149,7 @@ def _import(folder: Path) -> Row:
     try:
         stack.need("kafka")
         ensure_topics(stack.settings)
-        with _ours(folder, kafka=stack.settings.kafka) as url:
+        with _ours(folder, kafka=stack.settings.kafka) as (url, _):
             wrk(url, IMPORT, folder, connections=IMPORT_CONNECTIONS)  # warm: the producer connects
             load = wrk(url, IMPORT, folder, connections=IMPORT_CONNECTIONS)
     finally:
@@ -178,6 +179,18 @@ def _ratio_row(name: str, load: Load, bare: Load) -> Row:
     )
 
 
+def _cpu_row(name: str, load: Load, bare: Load) -> Row:
+    """What the ratio of rates says on a quiet machine, also on a busy one."""
+    return Row(
+        name=name,
+        ours=load.cpu_us,
+        unit="us a request",
+        peer=BARE,
+        peer_value=bare.cpu_us,
+        conditions=CONDITIONS,
+    )
+
+
 def _latency_row(name: str, load: Load) -> Row:
     return Row(
         name=name,
@@ -201,25 +214,26 @@ def _nginx_row(load: Load, nginx: Load | None) -> Row:
 
 
 @contextmanager
-def _ours(folder: Path, **changes: str) -> Iterator[str]:
+def _ours(folder: Path, **changes: str) -> Iterator[tuple[str, int]]:
     settings = replace(free_settings(folder / "state"), spool_max_bytes=SPOOL_BYTES)
     settings = replace(settings, **changes)  # type: ignore[arg-type]
-    with _program("ours", settings) as url:
-        yield url
+    with _program("ours", settings) as program:
+        yield program
 
 
 def _bare(folder: Path) -> Load:
-    with _program("bare", free_settings(folder / "bare")) as url:
+    with _program("bare", free_settings(folder / "bare")) as (url, server):
         wrk(url, PIXEL, folder)
-        return wrk(url, PIXEL, folder)
+        return wrk(url, PIXEL, folder, server=server)
 
 
 @contextmanager
-def _program(which: str, settings: Settings) -> Iterator[str]:
+def _program(which: str, settings: Settings) -> Iterator[tuple[str, int]]:
+    """Its address and its process number."""
     url = f"http://{settings.host}:{settings.ingest_port}"
     command = [sys.executable, "-m", "tests.bench.ingest_server", which]
-    with served(command, url + "/healthz", settings.to_env()):
-        yield url
+    with served(command, url + "/healthz", settings.to_env()) as server:
+        yield url, server
 
 
 def _nginx(folder: Path) -> Load | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 import httpx
+import psutil
 
 from deploy.local.layout import ROOT
 from deploy.local.supervise import python_path
@@ -27,12 +28,13 @@ START_S: Final = 120.0
 
 @dataclass(frozen=True)
 class Load:
-    """What wrk reports."""
+    """What wrk reports, and the processor time of the server (0 where it was not asked for)."""
 
     per_second: float
     p50_ms: float
     p99_ms: float
     errors: int
+    cpu_us: float = 0.0  # a request, user and system, of all threads
 
 
 def tool(name: str) -> str | None:
@@ -47,8 +49,8 @@ def pinned(core: str, command: Sequence[str]) -> list[str]:
 
 
 @contextmanager
-def served(command: Sequence[str], url: str, env: Mapping[str, str]) -> Iterator[None]:
-    """A server on its core while the block runs."""
+def served(command: Sequence[str], url: str, env: Mapping[str, str]) -> Iterator[int]:
+    """A server on its core while the block runs; gives its process number."""
     path = os.pathsep.join(python_path())
     process = subprocess.Popen(
         pinned(SERVER_CORE, command),
@@ -59,16 +61,23 @@ def served(command: Sequence[str], url: str, env: Mapping[str, str]) -> Iterator
     )
     try:
         _await(process, url)
-        yield
+        yield process.pid
     finally:
         process.terminate()
         process.wait()
 
 
 def wrk(
-    url: str, script: str, folder: Path, *, connections: int = CONNECTIONS, per_second: float | None = None
+    url: str,
+    script: str,
+    folder: Path,
+    *,
+    connections: int = CONNECTIONS,
+    per_second: float | None = None,
+    server: int | None = None,
 ) -> Load:
-    """Load with a Lua script; `per_second` slows the connections down to about that rate."""
+    """Load with a Lua script; `per_second` slows the connections down to about that rate. With the process
+    number of the server the load says what a request costs it: unlike rates that holds on a busy machine."""
     if per_second is not None:
         connections *= 4
         pause_ms = connections * 1000 / per_second
@@ -79,14 +88,25 @@ def wrk(
     program = tool("wrk")
     assert program is not None
     command = [program, "-t1", f"-c{connections}", f"-d{SECONDS}s", "--latency", "-s", str(path), url]
+    before_s = _cpu_s(server)
     output = subprocess.run(pinned(LOAD_CORE, command), capture_output=True, text=True, check=True).stdout
+    spent_s = _cpu_s(server) - before_s
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
     return Load(
         float(_find(r"Requests/sec:\s+([\d.]+)", output)),
         _milliseconds(_find(r"50%\s+([\d.]+\w+)", output)),
         _milliseconds(_find(r"99%\s+([\d.]+\w+)", output)),
         int(refused[1]) if refused else 0,
+        spent_s / int(_find(r"(\d+) requests in", output)) * 1e6,
     )
+
+
+def _cpu_s(pid: int | None) -> float:
+    """Processor seconds of a process so far; 0 of none."""
+    if pid is None:
+        return 0.0
+    spent = psutil.Process(pid).cpu_times()
+    return spent.user + spent.system
 
 
 def _await(process: subprocess.Popen[bytes], url: str) -> None:
