@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 import polars as pl
 
 from recount.counting import sketch
@@ -26,6 +27,7 @@ from recount.counting.rollup import (
 )
 
 VISITOR_COUNT: Final = "visitor_count"
+BUCKET: Final = KEYS[:3]
 COUNTED_SCHEMA: Final[dict[str, pl.DataType]] = {**ROLLUP_SCHEMA, VISITOR_COUNT: pl.Int64()}
 COUNTS_SCHEMA: Final[dict[str, pl.DataType]] = {
     name: pl.Int64() if name == "visitors" else kind for name, kind in ROLLUP_SCHEMA.items()
@@ -75,20 +77,24 @@ def concat(parts: list[Counted]) -> Counted:
 
 def truncated(whole: Counted, top_n: int) -> Counted:
     """As `rollup.truncate`, for rows with sets and rows without; in no order."""
-    crowded = pl.col("site").is_in(_crowded_sites(whole.rows, top_n).implode())
-    rows, revenue = whole.rows.filter(crowded), whole.revenue.filter(crowded)
-    if rows.is_empty():
+    crowded = _crowded(whole.rows, top_n)
+    if not crowded.any():
         return whole
-    others = Counted(whole.rows.filter(~crowded), whole.revenue.filter(~crowded))
-    return concat([others, _truncated(Counted(rows, revenue), top_n)])
+    rows = whole.rows.filter(crowded)
+    buckets = rows.select(BUCKET).unique()
+    revenue = whole.revenue.join(buckets, on=BUCKET, how="semi", maintain_order="left")
+    others = whole.revenue.join(buckets, on=BUCKET, how="anti", maintain_order="left")
+    cut = _truncated(Counted(rows, revenue), top_n)
+    return concat([Counted(whole.rows.filter(~crowded), others), cut])
 
 
-def _crowded_sites(rows: pl.DataFrame, top_n: int) -> pl.Series:
-    """The sites that have more values in a dimension than are shown."""
-    large = rows.group_by("site").len().filter(pl.col("len") > top_n)["site"]
-    foldable = pl.col("site").is_in(large.implode()) & _FOLDABLE
-    sizes = rows.lazy().filter(foldable).group_by("site", "at", "dimension").len()
-    return sizes.filter(pl.col("len") > top_n).select(pl.col("site").unique()).collect()["site"]
+def _crowded(rows: pl.DataFrame, top_n: int) -> pl.Series:
+    """Whether a row is in a bucket of more rows than are shown. Rollups have the rows of one together."""
+    runs = rows.select(pl.struct(BUCKET).rle().struct.unnest()).unnest("value")
+    sizes = runs.group_by(BUCKET).agg(pl.col("len").sum().alias("rows"))
+    large = sizes.filter(pl.col("rows") > top_n, ~pl.col("dimension").is_in(UNFOLDED))
+    in_large = runs.join(large, on=BUCKET, how="left", maintain_order="left")["rows"].is_not_null()
+    return pl.Series(np.repeat(in_large.to_numpy(), runs["len"].to_numpy()))
 
 
 def _truncated(whole: Counted, top_n: int) -> Counted:
@@ -106,16 +112,15 @@ def _truncated(whole: Counted, top_n: int) -> Counted:
 
 
 def _truncated_numbers(whole: Counted, top_n: int) -> Counted:
-    bucket = ("site", "at", "dimension")
     ranked = (
         whole.rows.filter(_FOLDABLE)
         .sort(VISITOR_COUNT, "accepted", "value", descending=[True, True, False])
-        .select(*KEYS, VISITOR_COUNT, pl.int_range(pl.len()).over(bucket).alias("_rank"))
+        .select(*KEYS, VISITOR_COUNT, pl.int_range(pl.len()).over(BUCKET).alias("_rank"))
     )
     folded = ranked.filter(pl.col("_rank") >= top_n)
     if folded.is_empty():
         return whole
-    largest = folded.group_by(bucket).agg(pl.col(VISITOR_COUNT).max().alias("_largest"))
+    largest = folded.group_by(BUCKET).agg(pl.col(VISITOR_COUNT).max().alias("_largest"))
     sums = summed(Counted(_to_other(whole.rows, folded), _to_other(whole.revenue, folded)))
     lacking = sums.rows.join(
         largest.with_columns(value=pl.lit(OTHER)), on=KEYS, how="left", maintain_order="left"

@@ -5,14 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+import numpy as np
 import polars as pl
 
 from recount.counting import counted
 from recount.counting.counted import Counted
-from recount.counting.rollup import REVENUE_SCHEMA, ROLLUP_SCHEMA, SERIES, TOTAL, Rollup, merge
+from recount.counting.rollup import (
+    KEYS,
+    ROLLUP_SCHEMA,
+    SERIES,
+    TOTAL,
+    Regrouped,
+    Rollup,
+    merge,
+    merge_as,
+)
 from recount.periods import HOUR_MS, QUARTER_MS, day_of, day_span_ms, hour_start_ms, hours_between
 
 HOURS: Final = "hours"
+NO_SPAN: Final = (0, 0)
 DEFAULT_ZONE: Final = "UTC"  # of a site that the catalog no longer knows
 
 
@@ -40,15 +51,10 @@ def day_rollup(
     (HOURS, counted from the day's beginning). Rows outside of the day, before `from_ms`, or from `until_ms`
     on, are left out.
     """
-    spans = _spans(day, zones)
-    wanted = pl.col("dimension") != HOURS
-    if until_ms is not None:
-        wanted &= pl.col("at") < until_ms
-    if from_ms is not None:
-        wanted &= pl.col("at") >= from_ms
-    rows = _within(parts.rows.filter(wanted), spans).select(*ROLLUP_SCHEMA)
-    revenue = _within(parts.revenue.filter(wanted), spans).select(*REVENUE_SCHEMA)
-    return merge([Rollup(rows, revenue)], regroup=pl.col("at"))
+    by_zone = {zone: day_span_ms(day, zone) for zone in set(zones.values())}
+    spans = {site: by_zone[zone] for site, zone in zones.items()}
+    cut = from_ms, until_ms
+    return merge_as(parts, _within(parts.rows, spans, cut), _within(parts.revenue, spans, cut))
 
 
 def month_rollup(days: Counted, month: str, zones: Mapping[str, str]) -> Counted:
@@ -83,18 +89,31 @@ def _at_start(rows: pl.DataFrame, firsts: pl.DataFrame) -> pl.DataFrame:
     return placed.with_columns(pl.col("start").alias("at")).select(rows.columns)
 
 
-def _within(rows: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
-    """Rows of the sites' days only, each at the bucket of the day that it belongs to."""
-    start, at = pl.col("start"), pl.col("at")
-    inside = rows.join(spans, on="site", how="inner").filter((at >= start) & (at < pl.col("end")))
-    series = inside.filter(pl.col("dimension") == SERIES)
-    return pl.concat(
-        [
-            inside.filter(pl.col("dimension") != SERIES).with_columns(at=start),
-            series.with_columns(at=at - at % QUARTER_MS),
-            series.with_columns(at=at - (at - start) % HOUR_MS, dimension=pl.lit(HOURS)),
-        ]
+def _within(
+    rows: pl.DataFrame, spans: Mapping[str, tuple[int, int]], cut: tuple[int | None, int | None]
+) -> Regrouped:
+    """Rows of the sites' days only, and of the cut; each at the bucket of the day that it belongs to."""
+    sites = rows["site"].rle().struct.unnest()
+    bounds = np.array([spans.get(site, NO_SPAN) for site in sites["value"]], dtype=np.int64).reshape(-1, 2)
+    start, end = np.repeat(bounds, sites["len"].to_numpy(), axis=0).T
+    at = rows["at"].to_numpy()
+    from_ms, until_ms = cut
+    inside = (at >= start) & (at < end) & (rows["dimension"] != HOURS).to_numpy()
+    if from_ms is not None:
+        inside &= at >= from_ms
+    if until_ms is not None:
+        inside &= at < until_ms
+    in_series = (rows["dimension"] == SERIES).to_numpy()
+    plain, series = np.flatnonzero(inside & ~in_series), np.flatnonzero(inside & in_series)
+    source = np.concatenate([plain, series, series])
+    moments, since = at[series], (at - start)[series]
+    moved = np.concatenate([start[plain], moments - moments % QUARTER_MS, moments - since % HOUR_MS])
+    names = rows["dimension"].gather(source[: len(plain) + len(series)])
+    hours = pl.Series([HOURS], dtype=pl.String).new_from_index(0, len(series))
+    keys = rows.select(pl.col("site", "value").gather(source)).with_columns(
+        pl.Series("at", moved), pl.concat([names, hours]).alias("dimension")
     )
+    return Regrouped(keys.select(*KEYS), source)
 
 
 def _spans(day: str, zones: Mapping[str, str]) -> pl.DataFrame:

@@ -69,6 +69,15 @@ class Rollup:
         return Rollup(self.rows.filter(is_site), self.revenue.filter(is_site))
 
 
+@dataclass(frozen=True)
+class Regrouped:
+    """Other keys for rows: `keys` (KEYS), each for a row of what is merged, given by its place in `source`.
+    A row may be in several groups or in none."""
+
+    keys: pl.DataFrame
+    source: Ints
+
+
 def empty() -> Rollup:
     return Rollup(pl.DataFrame(schema=ROLLUP_SCHEMA), pl.DataFrame(schema=REVENUE_SCHEMA))
 
@@ -86,6 +95,12 @@ def merge(rollups: Sequence[Rollup], *, regroup: pl.Expr | None = None) -> Rollu
         rows = rows.with_columns(regroup.cast(pl.Int64).alias("at"))
         revenue = revenue.with_columns(regroup.cast(pl.Int64).alias("at"))
     return Rollup(_merged_rows(rows), merged_revenue(revenue))
+
+
+def merge_as(rollup: Rollup, rows: Regrouped, revenue: Regrouped) -> Rollup:
+    """The rollup merged by other keys; only rows of the outcome are copied."""
+    amounts = rollup.revenue.select(pl.col("currency", "micros").gather(revenue.source))
+    return Rollup(_merged_rows(rollup.rows, rows), merged_revenue(revenue.keys.hstack(amounts)))
 
 
 def joined(rollups: Sequence[Rollup]) -> Rollup:
@@ -152,14 +167,34 @@ def _folded_revenue(revenue: pl.DataFrame, gone: pl.DataFrame) -> pl.DataFrame:
     return merged_revenue(marked.with_columns(value).select(*REVENUE_SCHEMA))
 
 
-def _merged_rows(rows: pl.DataFrame) -> pl.DataFrame:
-    if rows.is_empty():
-        return rows
+def _merged_rows(rows: pl.DataFrame, by: Regrouped | None = None) -> pl.DataFrame:
+    """One row per key, in their order; `by`: their own unless given."""
     rows = rows.rechunk()
-    order, starts = _key_order(rows, KEYS)
-    keys = rows.select(pl.col(KEYS).gather(order[starts]))
-    columns = [pl.Series(name, np.add.reduceat(rows[name].to_numpy()[order], starts)) for name in SUMS]
-    return keys.hstack([_united(rows["visitors"], order, starts), *columns])
+    keys = rows.select(KEYS) if by is None else by.keys
+    if keys.is_empty():
+        return rows.clear().select(*ROLLUP_SCHEMA)
+    order, starts = _key_order(keys, KEYS)
+    keys = keys.select(pl.all().gather(order[starts]))
+    order = order if by is None else by.source[order]
+    if len(starts) == len(order):
+        return keys.hstack(rows.select(pl.col("visitors", *SUMS).gather(order)))
+    return keys.hstack([_united(rows["visitors"], order, starts), *_summed(rows, SUMS, order, starts)])
+
+
+def _summed(rows: pl.DataFrame, names: Sequence[str], order: Ints, starts: Ints) -> list[pl.Series]:
+    """The sums of each group; what is alone stays as it is."""
+    sizes = np.diff(np.append(starts, len(order)))
+    many = np.flatnonzero(sizes > 1)
+    firsts, rest = order[starts], order[np.repeat(sizes > 1, sizes)]
+    begins = np.cumsum(sizes[many]) - sizes[many]
+    found = []
+    for name in names:
+        values = rows[name].to_numpy()
+        sums = values[firsts]
+        if len(many):
+            sums[many] = np.add.reduceat(values[rest], begins)
+        found.append(pl.Series(name, sums))
+    return found
 
 
 def _united(sets: pl.Series, order: Ints, starts: Ints) -> pl.Series:
@@ -173,9 +208,8 @@ def _united(sets: pl.Series, order: Ints, starts: Ints) -> pl.Series:
         np.repeat(np.arange(int(many.sum())), sizes[many]),
         int(many.sum()),
     )
-    alone = sets.gather(order[starts[~many]])
-    place = np.where(many, len(alone) + np.cumsum(many) - 1, np.cumsum(~many) - 1)
-    return pl.concat([alone, together.alias(alone.name)], rechunk=True).gather(place)
+    place = np.where(many, len(sets) + np.cumsum(many) - 1, order[starts])
+    return pl.concat([sets, together.alias(sets.name)], rechunk=True).gather(place)
 
 
 def _key_order(rows: pl.DataFrame, keys: Sequence[str]) -> tuple[Ints, Ints]:
@@ -215,8 +249,7 @@ def merged_numbers(rows: pl.DataFrame, numbers: Sequence[str]) -> pl.DataFrame:
     order, starts = _key_order(rows, KEYS)
     if len(starts) == len(order):
         return rows.select(pl.all().gather(order))
-    columns = [pl.Series(name, np.add.reduceat(rows[name].to_numpy()[order], starts)) for name in numbers]
-    return rows.select(pl.col(KEYS).gather(order[starts])).hstack(columns)
+    return rows.select(pl.col(KEYS).gather(order[starts])).hstack(_summed(rows, numbers, order, starts))
 
 
 def merged_revenue(revenue: pl.DataFrame) -> pl.DataFrame:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Final
+from itertools import pairwise
+from typing import Final
 
 import msgspec
 import numpy as np
 import polars as pl
 import xxhash
 import zstandard
-from numpy.typing import NDArray
 
 from recount.counting import sketch
+from recount.counting.coding import code
 from recount.counting.counted import Counted
 from recount.store.segment_wire import (
     AT_UNIT_MS,
@@ -30,7 +31,6 @@ from recount.store.segment_wire import (
     Segment,
     SetsPart,
     code_of,
-    pack,
 )
 
 ZSTD_LEVEL: Final = 3  # level 6 takes three times as long for 3 % less
@@ -45,136 +45,119 @@ def encode_counted(counted: Counted) -> dict[str, Segment]:
         return segments
     in_head = pl.col("site").is_in(large) & pl.col("dimension").is_in(list(HEAD_DIMENSIONS))
     no_sets = pl.lit(None, sketch.SET).alias("visitors")
-    rows = counted.rows.filter(in_head).with_columns(no_sets)
+    rows = counted.rows.drop("visitors").filter(in_head).with_columns(no_sets)
     heads = _encoded(Counted(rows, counted.revenue.filter(in_head)))
     return segments | {site: replace(segments[site], head=head.numbers) for site, head in heads.items()}
 
 
 def _encoded(counted: Counted) -> dict[str, Segment]:
-    rows = counted.rows.sort(*ORDER)
-    if rows.is_empty():
+    if counted.rows.is_empty():
         return {}
-    table = _Table(rows, _revenue_by_row(rows, counted.revenue))
+    rows = counted.rows.rechunk().sort(*ORDER)  # columns in pieces take twice as long
+    sites, bounds = _runs(rows["site"])
+    numbers = _numbers(rows, bounds, _revenue_by_row(rows, counted.revenue))
     compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL)
     segments: dict[str, Segment] = {}
-    for number, (site, start, stop) in enumerate(table.sites):
-        numbers = msgspec.msgpack.encode(table.numbers(number, start, stop))
-        sets = table.sets(number, start, stop)
-        packed = b"" if sets is None else msgspec.msgpack.encode(sets)
-        digest = xxhash.xxh3_64_hexdigest(numbers + packed)
+    for site, of_numbers, of_sets in zip(sites, numbers, _sets(rows["visitors"], bounds), strict=True):
+        packed = msgspec.msgpack.encode(of_numbers)
+        sets = b"" if of_sets is None else msgspec.msgpack.encode(of_sets)
+        digest = xxhash.xxh3_64_hexdigest(packed + sets)
         segments[site] = Segment(
-            compressor.compress(numbers), compressor.compress(packed) if packed else b"", digest
+            compressor.compress(packed), compressor.compress(sets) if sets else b"", digest
         )
     return segments
 
 
-class _Column:
-    """Numbers of many sites' rows: the narrowest type of each site is found, and cast to, for all at once."""
-
-    def __init__(self, values: Ints, starts: Ints) -> None:
-        self._values = values
-        self._cast: dict[int, NDArray[Any]] = {}
-        if len(values):
-            codes = code_of(np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts))
-            empty = np.add.reduceat(values != 0, starts) == 0
-            self._codes = list(zip(codes.tolist(), empty.tolist(), strict=True))
-
-    def packed(self, number: int, start: int, stop: int) -> Packed:
-        """The numbers [start, stop) of site `number`, whose numbers these are."""
-        code, _ = self._codes[number]
-        cast = self._cast.get(code)
-        if cast is None:
-            cast = self._cast[code] = self._values.astype(TYPES[code])
-        return code, cast[start:stop].tobytes()
-
-    def packed_or_none(self, number: int, start: int, stop: int) -> Packed | None:
-        """None for nothing but zeros."""
-        return None if self._codes[number][1] else self.packed(number, start, stop)
-
-
-class _Table:
-    """The columns of many sites' rows as arrays, to be sliced by site."""
-
-    def __init__(self, rows: pl.DataFrame, revenue: pl.DataFrame) -> None:
-        self.sites = list(runs(rows["site"]))
-        starts = np.array([start for _, start, _ in self.sites])
-        sizes = np.diff(np.append(starts, rows.height))
-        at = rows["at"].to_numpy()
-        self._firsts = np.minimum.reduceat(at, starts)
-        moments = at - np.repeat(self._firsts, sizes)
-        self._units = np.where(np.add.reduceat(moments % AT_UNIT_MS, starts) > 0, 1, AT_UNIT_MS)
-        self._moments = _Column(moments // np.repeat(self._units, sizes), starts)
-        self._counts = [_Column(rows[name].cast(pl.Int64).to_numpy(), starts) for name in COLUMNS]
-        text = rows["value"].cast(pl.String).to_arrow(compat_level=pl.CompatLevel.oldest())
-        _, offsets, data = text.buffers()
-        self._offsets = np.frombuffer(offsets, np.int64)[text.offset : text.offset + rows.height + 1]
-        self._lengths = _Column(np.diff(self._offsets), starts)
-        self._text = memoryview(b"" if data is None else data)
-        dimensions = list(runs(rows["dimension"].cast(pl.String), rows["site"]))
-        self._runs = [(DIMENSION_CODES.get(name, name), end - begin) for name, begin, end in dimensions]
-        bounds = np.append(starts, rows.height)
-        self._run_bounds = np.searchsorted([begin for _, begin, _ in dimensions], bounds).tolist()
-        self._revenue = _Revenue(revenue, bounds)
-        self._with_sets = np.logical_or.reduceat(rows["visitors"].is_not_null().to_numpy(), starts)
-        set_sizes = rows["visitors"].list.len().fill_null(0).cast(pl.Int64).to_numpy()
-        self._set_sizes = _Column(set_sizes, starts)
-        self._set_offsets = np.concatenate([[0], np.cumsum(set_sizes)])
-        self._visitors = rows["visitors"].explode(empty_as_null=False, keep_nulls=False).to_numpy()
-
-    def numbers(self, number: int, start: int, stop: int) -> NumbersPart:
-        offsets = self._offsets
-        return NumbersPart(
-            version=CODEC_VERSION,
-            at=int(self._firsts[number]),
-            unit_ms=int(self._units[number]),
-            dimensions=self._runs[self._run_bounds[number] : self._run_bounds[number + 1]],
-            text=bytes(self._text[offsets[start] : offsets[stop]]),
-            lengths=self._lengths.packed(number, start, stop),
-            moments=self._moments.packed_or_none(number, start, stop),
-            columns=[column.packed_or_none(number, start, stop) for column in self._counts],
-            revenue=self._revenue.part(number),
+def _numbers(rows: pl.DataFrame, bounds: Ints, revenue: pl.DataFrame) -> Iterator[NumbersPart]:
+    """The numbers of each site; `bounds`: the first row of each, and the end."""
+    starts, sizes = bounds[:-1], np.diff(bounds)
+    at = rows["at"].to_numpy()
+    firsts = np.minimum.reduceat(at, starts)
+    moments = at - np.repeat(firsts, sizes)
+    units = np.where(np.add.reduceat(moments % AT_UNIT_MS, starts) > 0, 1, AT_UNIT_MS)
+    moments //= np.repeat(units, sizes)
+    counts = [_packed_or_none(rows[name].cast(pl.Int64).to_numpy(), bounds) for name in COLUMNS]
+    texts, lengths = _texts(rows["value"], bounds)
+    columns = zip(
+        *(firsts.tolist(), units.tolist(), _dimensions(rows, bounds), texts, _packed(lengths, bounds)),
+        *(_packed_or_none(moments, bounds), zip(*counts, strict=True), _revenue(revenue, bounds)),
+        strict=True,
+    )
+    for first, unit_ms, runs, text, of_texts, of_moments, of_counts, amounts in columns:
+        yield NumbersPart(
+            CODEC_VERSION, first, unit_ms, runs, text, of_texts, of_moments, [*of_counts], amounts
         )
 
-    def sets(self, number: int, start: int, stop: int) -> SetsPart | None:
-        if not self._with_sets[number]:
-            return None
-        low, high = self._set_offsets[start], self._set_offsets[stop]
-        dictionary, places = np.unique(self._visitors[low:high], return_inverse=True)
-        steps = np.diff(places, prepend=0)
-        offsets = self._set_offsets[start : stop + 1] - low
-        firsts = offsets[:-1][offsets[:-1] < offsets[1:]]
-        steps[firsts] = places[firsts]
-        sizes = self._set_sizes.packed(number, start, stop)
-        return SetsPart(CODEC_VERSION, dictionary.astype("<u8").tobytes(), sizes, pack(steps))
+
+def _texts(values: pl.Series, bounds: Ints) -> tuple[list[bytes], Ints]:
+    """The texts of each site one after another, and how long each is."""
+    found = values.cast(pl.String).to_arrow(compat_level=pl.CompatLevel.oldest())
+    _, buffer, data = found.buffers()
+    offsets = np.frombuffer(buffer, np.int64)[found.offset : found.offset + len(values) + 1]
+    text = memoryview(b"" if data is None else data)
+    return [bytes(text[a:b]) for a, b in pairwise(offsets[bounds].tolist())], np.diff(offsets)
 
 
-class _Revenue:
-    """The amounts of many sites, to be sliced by site. `bounds`: the first row of each site, and the end."""
+def _dimensions(rows: pl.DataFrame, bounds: Ints) -> Iterator[list[tuple[int | str, int]]]:
+    """Each dimension of each site, by its code where it has one, and how many rows it has."""
+    runs = rows.select(pl.struct("site", "dimension").rle().struct.unnest()).unnest("value")
+    names = code(runs["dimension"])
+    known = [DIMENSION_CODES.get(name, name) for name in names.values]
+    lengths = runs["len"].cast(pl.Int64).to_numpy()
+    found = [(known[of], rows) for of, rows in zip(names.codes.tolist(), lengths.tolist(), strict=True)]
+    places = np.searchsorted(np.cumsum(lengths), bounds, side="right").tolist()
+    return (found[a:b] for a, b in pairwise(places))
 
-    def __init__(self, revenue: pl.DataFrame, bounds: Ints) -> None:
-        of_row = revenue["row"].to_numpy()
-        self._bounds = np.searchsorted(of_row, bounds).tolist()
-        earning = np.flatnonzero(np.diff(self._bounds))
-        starts = np.asarray(self._bounds)[earning]
-        sizes = np.diff(np.append(starts, len(of_row)))
-        self._place = {int(number): place for place, number in enumerate(earning)}
-        self._names = revenue["currency"].unique().sort().to_list()
-        rank = pl.DataFrame({"currency": self._names}, schema={"currency": pl.String}).with_row_index("rank")
-        ranked = revenue.select("currency").join(rank, on="currency", how="left", maintain_order="left")
-        self._codes = ranked["rank"].to_numpy()
-        self._rows = _Column(of_row - np.repeat(bounds[earning], sizes), starts)
-        self._micros = _Column(revenue["micros"].to_numpy(), starts)
 
-    def part(self, number: int) -> RevenuePart | None:
-        """Those of site `number`, None where it has none."""
-        place = self._place.get(number)
-        if place is None:
-            return None
-        low, high = self._bounds[number], self._bounds[number + 1]
-        present, codes = np.unique(self._codes[low:high], return_inverse=True)
-        currencies = [self._names[code] for code in present.tolist()]
-        rows, micros = self._rows.packed(place, low, high), self._micros.packed(place, low, high)
-        return RevenuePart(rows, currencies, pack(codes), micros)
+def _sets(visitors: pl.Series, bounds: Ints) -> Iterator[SetsPart | None]:
+    """The visitor sets of each site, None where it has none."""
+    sizes = visitors.list.len().fill_null(0).cast(pl.Int64).to_numpy()
+    offsets = np.append(0, np.cumsum(sizes))
+    hashes = visitors.explode(empty_as_null=False, keep_nulls=False).to_numpy()
+    of_site = offsets[bounds]
+    places = np.empty(len(hashes), dtype=np.int64)
+    dictionaries: list[bytes] = []
+    for start, stop in pairwise(of_site.tolist()):
+        order = hashes[start:stop].argsort()
+        ordered = hashes[start:stop][order]
+        is_new = np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]
+        places[start:stop][order] = np.cumsum(is_new) - 1
+        dictionaries.append(ordered[is_new].astype("<u8").tobytes())
+    steps = np.diff(places, prepend=0)
+    firsts = offsets[:-1][sizes > 0]
+    steps[firsts] = places[firsts]
+    is_there = np.logical_or.reduceat(visitors.is_not_null().to_numpy(), bounds[:-1]).tolist()
+    columns = zip(is_there, dictionaries, _packed(sizes, bounds), _packed(steps, of_site), strict=True)
+    for there, dictionary, of_sizes, of_steps in columns:
+        yield SetsPart(CODEC_VERSION, dictionary, of_sizes, of_steps) if there else None
+
+
+def _revenue(revenue: pl.DataFrame, bounds: Ints) -> list[RevenuePart | None]:
+    """The amounts of each site, None where it has none."""
+    of_row = revenue["row"].to_numpy()
+    places = np.searchsorted(of_row, bounds)
+    earning = np.flatnonzero(np.diff(places))
+    of_site = np.append(places[earning], len(of_row))
+    number = np.repeat(np.arange(len(earning)), np.diff(of_site))
+    names, codes = _currencies(revenue["currency"], number, len(earning))
+    columns = (of_row - bounds[earning][number], codes, revenue["micros"].to_numpy())
+    rows, currencies, micros = (_packed(column, of_site) for column in columns)
+    found: list[RevenuePart | None] = [None] * (len(bounds) - 1)
+    parts = map(RevenuePart, rows, names, currencies, micros)
+    for site, part in zip(earning.tolist(), parts, strict=True):
+        found[site] = part
+    return found
+
+
+def _currencies(currency: pl.Series, number: Ints, sites: int) -> tuple[list[list[str]], Ints]:
+    """The currencies of each site by name, and of each amount which of them it is; `number`: its site."""
+    coded = code(currency)
+    ranked = coded.shown_as(coded.values)
+    size = max(1, ranked.size)
+    distinct, places = np.unique(number * size + ranked.codes, return_inverse=True)
+    firsts = np.searchsorted(distinct, np.arange(sites + 1) * size)
+    names = ranked.values.gather(distinct % size).to_list()
+    return [names[a:b] for a, b in pairwise(firsts.tolist())], places - firsts[number]
 
 
 def _revenue_by_row(rows: pl.DataFrame, revenue: pl.DataFrame) -> pl.DataFrame:
@@ -190,11 +173,26 @@ def _revenue_by_row(rows: pl.DataFrame, revenue: pl.DataFrame) -> pl.DataFrame:
     return placed.select(pl.col("row").cast(pl.Int64), "currency", "micros").sort("row", "currency")
 
 
-def runs(names: pl.Series, within: pl.Series | None = None) -> Iterator[tuple[str, int, int]]:
-    """(name, start, stop) of each run of equal names (and equal `within`)."""
-    changed = names != names.shift()
-    if within is not None:
-        changed = changed | (within != within.shift())
-    starts = changed.fill_null(True).arg_true()
-    stops = [*starts.to_list()[1:], len(names)]
-    yield from zip(names.gather(starts).to_list(), starts.to_list(), stops, strict=True)
+def _packed(values: Ints, bounds: Ints) -> list[Packed]:
+    """The numbers of each site in the narrowest type that holds them; `bounds` as in `_numbers`."""
+    starts = bounds[:-1]
+    full = starts < bounds[1:]
+    codes = np.zeros(len(starts), dtype=np.int64)
+    if full.any():
+        low, high = (f.reduceat(values, starts[full]) for f in (np.minimum, np.maximum))
+        codes[full] = code_of(low, high)
+    cast = {of: values.astype(TYPES[of]) for of in set(codes.tolist())}
+    slices = zip(codes.tolist(), pairwise(bounds.tolist()), strict=True)
+    return [(of, cast[of][a:b].tobytes()) for of, (a, b) in slices]
+
+
+def _packed_or_none(values: Ints, bounds: Ints) -> list[Packed | None]:
+    """The same; None for a site with nothing but zeros."""
+    has_any = np.logical_or.reduceat(values != 0, bounds[:-1]).tolist()
+    return [packed if any_ else None for packed, any_ in zip(_packed(values, bounds), has_any, strict=True)]
+
+
+def _runs(names: pl.Series) -> tuple[list[str], Ints]:
+    """Each run of equal names; and where each begins, and the end."""
+    found = names.rle().struct.unnest()
+    return found["value"].to_list(), np.append(0, found["len"].cast(pl.Int64).cum_sum())

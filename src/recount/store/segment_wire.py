@@ -105,12 +105,5 @@ def code_of(low: Ints, high: Ints) -> NDArray[np.int64]:
     return np.where(low < 0, len(TYPES) - 1, code)
 
 
-def pack(values: Ints) -> Packed:
-    """In the narrowest type."""
-    low, high = (values.min(), values.max()) if len(values) else (0, 0)
-    code = int(code_of(np.asarray(low), np.asarray(high)))
-    return code, values.astype(TYPES[code]).tobytes()
-
-
 def unpack(packed: Packed) -> NDArray[Any]:
     return np.frombuffer(packed[1], TYPES[packed[0]])
