@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -19,6 +20,7 @@ HOUR_FORMAT: Final = "%Y-%m-%dT%H"
 FIRST_HOUR: Final = "2015-05-01T00"  # where the archive begins: no hour before it is ever published
 LAST_ZONE: Final = "Etc/GMT+12"  # where every day ends last
 RANGE_MAX_HOURS: Final = 24 * 366
+HOURS_KEPT: Final = 10_000  # names parsed already: of many sites the same hours are asked for
 
 HourRange = tuple[str, str]  # first and last hour, both included
 
@@ -28,6 +30,7 @@ def hour_of(ts_ms: int) -> str:
     return datetime.fromtimestamp(ts_ms // 1000, UTC).strftime(HOUR_FORMAT)
 
 
+@lru_cache(maxsize=HOURS_KEPT)
 def hour_start_ms(hour: str) -> int:
     """The first moment of a UTC hour."""
     return int(datetime.strptime(hour, HOUR_FORMAT).replace(tzinfo=UTC).timestamp()) * 1000

@@ -1,4 +1,4 @@
-"""A month of history computed again beside what is published, by one core and by two, and its diff."""
+"""A month of history computed again beside what is published, its diff, and what is told of it once shown."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from recount.publishing.logbook import Logbook
+from recount.publishing.publisher import HourCandidate, Publisher
 from recount.store.catalog import Goal
+from recount.store.correction_log import CorrectionLog
+from recount.store.memory_table import MemoryTable
 from tests.bench.months import Months
 from tests.bench.rows import Row
 
@@ -72,10 +76,12 @@ def _month(folder: Path) -> list[Row]:
     month.reprocess("all", month.hours)
     with month.timed("diff"):
         found = month.place.review.compare(month.place.reprocessings.open("all"))
+    told = _told(month)
+    costs = month.costs(archive=HOURS, publish=HOURS, raw=PART_HOURS, all=HOURS, diff=HOURS, told=HOURS)
     conditions = (
         f"backfill: {HOURS} hours of {EVENTS:,} events, {SITES:,} sites, tables in memory; a new goal "
-        f"changes every site, the diff has {found.rows.height:,} days of sites; processor time of an hour: "
-        f"{month.costs(archive=HOURS, publish=HOURS, raw=PART_HOURS, all=HOURS, diff=HOURS)}"
+        f"changes every site, the diff has {found.rows.height:,} days of sites, {told:,} sites are told of a "
+        f"correction; processor time of an hour: {costs}"
     )
 
     by_one, by_two, from_raw = (PART_HOURS / month.seconds[name] for name in (one, two, "raw"))
@@ -98,7 +104,36 @@ def _month(folder: Path) -> list[Row]:
             peer_value=month.seconds["all"],
             conditions=conditions,
         ),
+        Row(
+            name=f"correction log of {HOURS} hours, {SITES:,} sites, processor time",
+            ours=month.processor_s["told"],
+            unit="s",
+            peer="their diff",
+            peer_value=month.processor_s["diff"],
+            conditions=conditions,
+        ),
     ]
+
+
+def _told(month: Months) -> int:
+    """Show what was computed, then write the correction log by itself; returns how many sites it tells."""
+    place = month.place
+    publisher = Publisher(
+        *(place.candidates, place.segments, place.manifests, place.catalog.sites),
+        site_slots=place.settings.site_slots,
+        top_values=place.settings.top_values,
+    )
+    done = place.reprocessings.hours("all").values()
+    wanted = [HourCandidate(hour.hour, hour.generation, hour.base) for hour in done]
+    publication = publisher.publish(wanted, "bench", cause="reprocessing/all")
+    log = CorrectionLog(MemoryTable())
+    book = Logbook(
+        *(place.manifests, place.segments, place.candidates, log, place.catalog.sites),
+        *(place.settings.site_slots, place.now_ms),
+    )
+    with month.timed("told"):
+        book.catch_up(publication)
+    return len(log.of_publication(publication.id, place.catalog.sites()))
 
 
 def _by_cores(months: Months, hours: list[str]) -> tuple[str, str]:

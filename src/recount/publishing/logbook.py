@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import structlog
@@ -202,8 +203,9 @@ class _Totals:
 
     def fill(self, sites: Mapping[str, Changes]) -> None:
         by_day: dict[str, list[str]] = {}
+        days_of = lru_cache(maxsize=None)(days_of_hour)  # of many sites the hours are the same
         for site, changes in sites.items():
-            for day in {day for hour in changes.hours for day in days_of_hour(hour, self._zones[site])}:
+            for day in {day for hour in changes.hours for day in days_of(hour, self._zones[site])}:
                 by_day.setdefault(day, []).append(site)
         for day, names in sorted(by_day.items()):
             for at in range(0, len(names), SITES_AT_ONCE):
@@ -217,6 +219,8 @@ class _Totals:
         return counted.concat([self._read(self._since, day, pure), *(self._made(day, s) for s in mixed)])
 
     def _is_mixed(self, day: str, site: str) -> bool:
+        if not self._others:
+            return False
         hours = {period_key("hour", hour) for hour in hours_of_day(day, self._zones[site])}
         return not self._others.isdisjoint(hours)
 
