@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from orchestration.steps.spill import Chunks
+from orchestration.steps.texts import Texts, joined, plain
 from recount.event import EVENT_SCHEMA, POSITION_SCHEMA
 from recount.keys import event_slots
 from recount.periods import HOUR_MS, MINUTE_MS, hour_start_ms
@@ -51,7 +52,8 @@ class HourEvents:
         self._whole_max = whole_max
         self._scratch = scratch
         self._waiting: list[pl.DataFrame] = []
-        self._chunks: Chunks | None = Chunks(scratch)
+        self._texts = Texts()
+        self._chunks: Chunks | None = Chunks(scratch, self._texts)
         self._bounds: list[Ints] = []
         self._first_rows: list[int] = []
         self._identities: list[Hashes] = []
@@ -74,13 +76,14 @@ class HourEvents:
         """Take in what was added; before anything is asked for."""
         if not self._waiting:
             return
-        events = pl.concat(self._waiting, rechunk=True)
+        events = pl.concat(self._waiting)
         self._waiting.clear()
-        self._describe(events)
+        coded = self._texts.coded(events).rechunk()
+        self._describe(coded)
         if self._whole_max is not None and self.rows > self._whole_max:
             self.forget()
         if self._chunks is not None:
-            self._lay_out(events, self._chunks)
+            self._lay_out(events, coded, self._chunks)
 
     @property
     def is_whole(self) -> bool:
@@ -112,7 +115,8 @@ class HourEvents:
             kept.clear()
 
     def slot(self, slot: int) -> pl.DataFrame:
-        """The events of a slot (of `slots`), without those that lost. From any thread."""
+        """The events of a slot (of `slots`), without those that lost; texts are Categorical, but for columns
+        of which there are too many. From any thread."""
         first = int(self._places[slot])
         end = first + len(self._places) // self.slots
         parts = []
@@ -121,7 +125,7 @@ class HourEvents:
                 part = self._whole.read(chunk, first, end)
                 row = self._first_rows[chunk] + int(bounds[first])
                 parts.append(part if self._lost is None else _without(part, self._lost[row:]))
-        return pl.concat(parts, rechunk=True) if parts else pl.DataFrame(schema=EVENT_SCHEMA)
+        return joined(parts) if parts else self._texts.coded(pl.DataFrame(schema=EVENT_SCHEMA))
 
     def settle(self, lost: pl.DataFrame) -> None:
         """Leave rows (`row`, `site`) out of the slots from now on."""
@@ -162,7 +166,8 @@ class HourEvents:
             if low < high:
                 local = rows[low:high] - starts[chunk]
                 found = self._whole.read(chunk, 0, len(bounds) - 1, columns)
-                parts.append(found.select(pl.all().gather(local)).with_columns(row=rows[low:high]))
+                chosen = plain(found.select(pl.all().gather(local)))
+                parts.append(chosen.with_columns(row=rows[low:high]))
         return pl.concat(parts)
 
     def _describe(self, events: pl.DataFrame) -> None:
@@ -175,18 +180,19 @@ class HourEvents:
         for kept, near in zip(
             self._margins, (ts < NEIGHBOURS_MS, ts >= HOUR_MS - NEIGHBOURS_MS), strict=True
         ):
-            kept.append(events.filter(near).select(MARGIN))
+            kept.append(plain(events.select(*MARGIN, "ts").filter(near).select(MARGIN)))
 
-    def _lay_out(self, events: pl.DataFrame, chunks: Chunks) -> None:
-        places = self._places[event_slots(events, len(self._places)).to_numpy()]
+    def _lay_out(self, events: pl.DataFrame, coded: pl.DataFrame, chunks: Chunks) -> None:
+        """`coded`: the same events."""
+        places = self._places[event_slots(coded, len(self._places)).to_numpy()]
         order = np.argsort(places, kind="stable")
-        bounds = np.searchsorted(places[order], np.arange(len(self._places) + 1))
         hashes = events.select(identity=identity_hash(), number=number_hash())
         self._identities.append(hashes["identity"].to_numpy()[order])
         self._numbers.append(hashes["number"].to_numpy()[order])
         self._first_rows.append(self.rows - events.height)
+        bounds = np.append(0, np.cumsum(np.bincount(places, minlength=len(self._places))))
         self._bounds.append(bounds)
-        chunks.add(events, order, bounds)
+        chunks.add(coded, order, bounds)
 
 
 def identity_hash() -> pl.Expr:
@@ -212,7 +218,7 @@ def _among(hashes: Hashes, wanted: Hashes) -> Flags:
     return np.asarray(wanted[at] == hashes)
 
 
-def _places(slots: int) -> NDArray[np.uint32]:
+def _places(slots: int) -> NDArray[np.unsignedinteger[Any]]:
     """Where each of the finest slots lies: so that those which make up a coarser one lie side by side.
 
     Slot `s` of `slots << n` is made of the finest slots `s`, `s + (slots << n)`, ...: all those whose upper
@@ -221,7 +227,8 @@ def _places(slots: int) -> NDArray[np.uint32]:
     finest = np.arange(slots << FINER_BITS)
     upper = finest // slots
     reverse = sum(((upper >> bit) & 1) << (FINER_BITS - 1 - bit) for bit in range(FINER_BITS))
-    return np.asarray((finest % slots << FINER_BITS) + reverse, dtype=np.uint32)
+    places = (finest % slots << FINER_BITS) + reverse
+    return places.astype(np.min_scalar_type(len(finest) - 1))  # numbers of up to 16 bits are sorted soonest
 
 
 def _without(events: pl.DataFrame, lost: Flags) -> pl.DataFrame:

@@ -15,12 +15,11 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from orchestration.steps.texts import Texts, coded_in
 from recount.event import EVENT_SCHEMA
 
-HELD_MAX_EVENTS: Final = 6_000_000  # in memory, some 450 bytes each
-TEXTS_MAX: Final = 2_000_000  # of a column that are worth a number each
+HELD_MAX_EVENTS: Final = 6_000_000  # in memory, some 200 bytes each
 COLUMNS: Final = tuple(EVENT_SCHEMA)
-UNIQUE: Final = ("id",)  # no two alike: a number for each would only be more
 
 Ints = NDArray[np.int64]
 
@@ -44,10 +43,11 @@ class _Written:
 
 
 class Chunks:
-    """Chunks of EVENT_SCHEMA in numbered parts. What is on disk goes when the process does."""
+    """Chunks of events, coded by `texts`, in numbered parts. What is on disk goes when the process does."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, texts: Texts) -> None:
         self._folder = folder
+        self._texts = texts
         self._held = 0
         self._chunks: list[_Held | _Written] = []
         self._spill: _Spill | None = None
@@ -56,13 +56,14 @@ class Chunks:
         """A chunk whose rows, in this order, lie in parts of these bounds. Not from several threads."""
         rows = pl.Series(order, dtype=pl.UInt32)
         if self._spill is None and self._held + events.height > HELD_MAX_EVENTS:
-            self._spill = _Spill(self._folder)
+            self._spill = _Spill(self._folder, self._texts)
             self._chunks = [_written(chunk, self._spill) for chunk in self._chunks]
+        ordered = events.select(pl.all().gather(rows))
         if self._spill is not None:
-            self._chunks.append(self._spill.write(events, rows, bounds))
+            self._chunks.append(self._spill.write(ordered, bounds))
         else:
             self._held += events.height
-            self._chunks.append(_Held(events.select(pl.all().gather(rows)), bounds))
+            self._chunks.append(_Held(ordered, bounds))
 
     def read(self, chunk: int, first: int, end: int, columns: Sequence[str] = COLUMNS) -> pl.DataFrame:
         """The parts [first, end) of a chunk. From any thread."""
@@ -82,26 +83,13 @@ class Chunks:
 class _Spill:
     """A file without a name: nobody has to clean up after a process that was killed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, texts: Texts) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 # closed with the chunks
-        self._texts = {
-            name: pl.Categorical(pl.Categories.random())
-            for name, kind in EVENT_SCHEMA.items()
-            if kind == pl.String and name not in UNIQUE
-        }
-        # polars forgets the texts of a kind as soon as no column is of that kind
-        self._alive = [pl.Series([], dtype=kind) for kind in self._texts.values()]
-        self._plain: set[str] = set()
+        self._texts = texts
 
-    def write(self, events: pl.DataFrame, order: pl.Series | None, bounds: Ints) -> _Written:
-        coded = tuple(name for name in self._texts if name not in self._plain)
-        numbers = events.with_columns(pl.col(n).cast(self._texts[n]).to_physical() for n in coded)
-        largest = numbers.select(pl.col(coded).max()).row(0)
-        self._plain |= {n for n, most in zip(coded, largest, strict=True) if (most or 0) >= TEXTS_MAX}
-        if order is not None:
-            numbers = numbers.select(pl.all().gather(order))
-        table = numbers.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
+    def write(self, events: pl.DataFrame, bounds: Ints) -> _Written:
+        table = self._texts.numbers(events).rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
         (batch,) = table.combine_chunks().to_batches() or [pa.RecordBatch.from_pylist([], table.schema)]
         blobs: list[tuple[int, int]] = []
         at = self._file.seek(0, os.SEEK_END)
@@ -111,7 +99,7 @@ class _Spill:
             blobs.append((at, data.size))
             at += data.size
         self._file.flush()
-        return _Written(blobs, batch.schema, coded)
+        return _Written(blobs, batch.schema, tuple(coded_in(events)))
 
     def read(self, chunk: _Written, first: int, end: int, columns: Sequence[str]) -> pl.DataFrame:
         batches = [
@@ -120,12 +108,11 @@ class _Spill:
         ]
         numbers = pl.from_arrow(pa.Table.from_batches(batches, chunk.schema).select(columns))
         assert isinstance(numbers, pl.DataFrame)
-        coded = [name for name in chunk.coded if name in columns]
-        return numbers.with_columns(pl.col(n).cat.to(self._texts[n]).cast(pl.String) for n in coded)
+        return self._texts.of_numbers(numbers, chunk.coded)
 
     def close(self) -> None:
         self._file.close()
 
 
 def _written(chunk: _Held | _Written, spill: _Spill) -> _Written:
-    return spill.write(chunk.events, None, chunk.bounds) if isinstance(chunk, _Held) else chunk
+    return spill.write(chunk.events, chunk.bounds) if isinstance(chunk, _Held) else chunk

@@ -6,6 +6,7 @@ hashes are not, so they never decide a place.
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 import xxhash
 
@@ -27,9 +28,14 @@ def site_slot(site: str, slots: int) -> int:
 
 def event_slots(events: pl.DataFrame, slots: int) -> pl.Series:
     """The unit of parallel work for each row of (site, visitor): Int64 values in [0, slots)."""
-    sites = events.select(pl.col("site").unique())["site"]
-    hashes = pl.DataFrame(
-        {"site": sites, "h": [site_hash(s) for s in sites]}, schema={"site": pl.String, "h": pl.UInt64}
-    )
-    joined = events.select("site", "visitor").join(hashes, on="site", how="left", maintain_order="left")
-    return joined.select(((pl.col("visitor") ^ pl.col("h")) % slots).cast(pl.Int64).alias("slot"))["slot"]
+    sites = events["site"]
+    if sites.dtype == pl.String:
+        sites = sites.cast(pl.Categorical(pl.Categories.random()))
+    distinct = sites.unique()
+    numbers = distinct.to_physical().to_numpy()
+    hashes = np.zeros(int(numbers.max(initial=0)) + 1, dtype=np.uint64)
+    hashes[numbers] = [site_hash(site) for site in distinct]
+    of_site = pl.Series("h", hashes[sites.to_physical().to_numpy()])
+    return events.select("visitor", of_site).select(
+        slot=((pl.col("visitor") ^ pl.col("h")) % slots).cast(pl.Int64)
+    )["slot"]

@@ -15,7 +15,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recount.counting.coding import numbered, ranks
+from recount.counting.coding import numbered
+from recount.counting.ordering import ordered_by_visitor
 from recount.event import EVENT_SCHEMA
 from recount.periods import HOUR_MS, MINUTE_MS
 
@@ -86,33 +87,43 @@ def end_at() -> pl.Expr:
 def cut(events: pl.DataFrame, carry: pl.DataFrame | None, until_ms: int, *, in_order: bool = True) -> Cut:
     """Visits of `events` (EVENT_SCHEMA, without repeats, in any order), going on from `carry`.
 
+    Texts of the events may be Categorical: so are they in the outcome then.
+
     Every event before `until_ms` is expected to be here or in the carry: visits whose silence ran out by then
     are ended. An event that comes late (live only) joins the open visit of its visitor if it lies within it
     or less than 30 minutes before its start; what is older than that is a visit of its own that ends at once.
     Without `in_order` the carry comes in no order, which spares small batches the sorting of a large carry.
     """
-    open_visits = empty_carry() if carry is None else carry
+    open_visits = _in_kinds_of(events, empty_carry() if carry is None else carry)
     if events.is_empty():
         return _finish(
             pl.DataFrame(schema=ARCHIVE_SCHEMA), open_visits, open_visits.clear(), until_ms, in_order
         )
-    ordered, first_of_visitor = _ordered(events)
+    ordered, first_of_visitor = ordered_by_visitor(events)
     concerned, resting = _concerned(open_visits, ordered, first_of_visitor)
     runs = _runs(ordered, first_of_visitor, concerned)
     visits = _visits(ordered, runs, concerned)
-    summary = _summary(ordered, visits, concerned)
+    told = _told(ordered, visits, concerned)
+    summary = _summary(ordered, visits, told, concerned)
     touched = np.zeros(concerned.height, dtype=np.bool_)
     touched[runs.joins[runs.joins >= 0]] = True
     joined = np.zeros(concerned.height, dtype=np.bool_)
     joined[visits.goes_on[visits.goes_on >= 0]] = True
     latest = pl.Series(np.append(first_of_visitor[visits.first[1:]], True) & ~runs.old[visits.first])
     return _finish(
-        _described(ordered, visits, concerned),
+        _described(ordered, visits, told, concerned),
         pl.concat([resting, concerned.filter(pl.Series(~touched)), summary.filter(latest)]),
         pl.concat([concerned.filter(pl.Series(touched & ~joined)), summary.filter(~latest)]),
         until_ms,
         in_order,
     )
+
+
+def _in_kinds_of(events: pl.DataFrame, open_visits: pl.DataFrame) -> pl.DataFrame:
+    """The open visits, their texts coded as those of the events are."""
+    facts = {"site": "site", "exit_url": "url", **{f"entry_{fact}": fact for fact in ENTRY_FACTS}}
+    coded = {name: kind for name, fact in facts.items() if (kind := events.schema[fact]) != pl.String}
+    return open_visits.cast(coded) if coded else open_visits  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -141,36 +152,22 @@ class _Visits:
     of_event: _Ints
 
 
-def _ordered(events: pl.DataFrame) -> tuple[pl.DataFrame, _Flags]:
-    """The events by (site, visitor, ts, received, spool, seq), and where a visitor begins."""
-    events = events.rechunk()  # gathering from many chunks is dozens of times slower
-    people, _ = numbered(events["site"], events["visitor"])
-    order = _by_time(events, people)
-    people = people[order]
-    ordered = events.select(pl.all().gather(pl.Series(order, dtype=pl.UInt32)))
-    return ordered, np.append(True, people[1:] != people[:-1])
+@dataclass(frozen=True)
+class _Counts:
+    """Of events of a kind: how many lie before each event in its visit, and how many its visit has so far."""
+
+    before: _Ints
+    so_far: _Ints
 
 
-def _by_time(events: pl.DataFrame, people: _Ints) -> _Ints:
-    """Rows by (people, ts, received, spool, seq): one number holds the first two, the others decide ties."""
-    ts = events["ts"].to_numpy()
-    span = int(ts.max()) - int(ts.min()) + 1
-    if (int(people.max()) + 1) * span < 2**63:
-        keys = people * span + (ts - ts.min())
-    else:  # years of a large site at once
-        moments = ranks(ts)
-        keys = people * (int(moments.max()) + 1) + moments
-    order = np.argsort(keys)
-    keys = keys[order]
-    same = keys[1:] == keys[:-1]
-    if not same.any():
-        return order
-    tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
-    rows = pl.Series(order[tied])
-    facts = events.select(pl.col("received", "spool", "seq").gather(rows)).with_columns(rows.alias("row"))
-    by_tie = facts.with_columns(pl.Series("key", keys[tied])).sort("key", "received", "spool", "seq")
-    order[tied] = by_tie["row"].to_numpy()
-    return order
+@dataclass(frozen=True)
+class _Told:
+    """What events say about their visits: `entries` (ENTRY_SCHEMA) and `exit_urls` of each visit."""
+
+    entries: pl.DataFrame
+    exit_urls: pl.Series
+    pageviews: _Counts
+    events: _Counts
 
 
 def _concerned(
@@ -252,12 +249,24 @@ def _between(runs: _Runs, opens: _Flags, open_visits: pl.DataFrame) -> _Visits:
     return _Visits(first, last, goes_on, start, np.cumsum(begins) - 1)
 
 
-def _before(ordered: pl.DataFrame, visits: _Visits, kind: str, carried: pl.Series) -> tuple[_Ints, _Ints]:
-    """How many events of a kind lie before each event in its visit, and how many its visit has so far."""
-    is_kind = (ordered["kind"] == kind).to_numpy()
+def _told(ordered: pl.DataFrame, visits: _Visits, open_visits: pl.DataFrame) -> _Told:
+    is_pageview = _is_kind(ordered, "pageview")
+    return _Told(
+        _entries(ordered, visits, open_visits),
+        _exit_urls(ordered, is_pageview, visits, open_visits),
+        _counts(is_pageview, visits, open_visits["pageviews"]),
+        _counts(_is_kind(ordered, "event"), visits, open_visits["events"]),
+    )
+
+
+def _is_kind(ordered: pl.DataFrame, kind: str) -> _Flags:
+    return ordered.select(pl.col("kind") == kind).to_series().to_numpy()
+
+
+def _counts(is_kind: _Flags, visits: _Visits, carried: pl.Series) -> _Counts:
     seen = np.cumsum(is_kind)
     before_visit = seen[visits.first] - is_kind[visits.first] - _of_carried(visits, carried)
-    return seen - is_kind - before_visit[visits.of_event], seen[visits.last] - before_visit
+    return _Counts(seen - is_kind - before_visit[visits.of_event], seen[visits.last] - before_visit)
 
 
 def _of_carried(visits: _Visits, values: pl.Series) -> _Ints:
@@ -266,62 +275,70 @@ def _of_carried(visits: _Visits, values: pl.Series) -> _Ints:
     return numbers[visits.goes_on]
 
 
-def _entry_rows(visits: _Visits, events: int) -> _Ints:
-    """Where the entry facts of each visit lie in (ordered events, open visits)."""
-    return np.where(visits.goes_on >= 0, events + visits.goes_on, visits.first)
+def _entries(ordered: pl.DataFrame, visits: _Visits, open_visits: pl.DataFrame) -> pl.DataFrame:
+    """The entry facts of each visit: those of the open visit it continues, else of its first event."""
+    first, goes_on = pl.Series(visits.first), visits.goes_on
+    here = ordered.select(pl.col(fact).gather(first).alias(f"entry_{fact}") for fact in ENTRY_FACTS)
+    continued = np.flatnonzero(goes_on >= 0)
+    if not len(continued):
+        return here
+    carried = open_visits.select(pl.col(*ENTRY_SCHEMA).gather(pl.Series(goes_on[continued])))
+    rows = np.arange(here.height)
+    rows[continued] = here.height + np.arange(len(continued))
+    return pl.concat([here, carried], rechunk=True).select(pl.all().gather(pl.Series(rows)))
 
 
-def _described(ordered: pl.DataFrame, visits: _Visits, open_visits: pl.DataFrame) -> pl.DataFrame:
-    entry = _entry_rows(visits, ordered.height)[visits.of_event]
+def _described(
+    ordered: pl.DataFrame, visits: _Visits, told: _Told, open_visits: pl.DataFrame
+) -> pl.DataFrame:
     begins = (visits.first - _of_carried(visits, open_visits["position"]))[visits.of_event]
-    pageviews, _ = _before(ordered, visits, "pageview", open_visits["pageviews"])
-    events, _ = _before(ordered, visits, "event", open_visits["events"])
     columns = {
         "visit_start": visits.start[visits.of_event],
         "position": np.arange(1, ordered.height + 1) - begins,
-        "pageviews_before": pageviews,
-        "events_before": events,
-        **{f"entry_{fact}": _entry(ordered, open_visits, fact).gather(entry) for fact in ENTRY_FACTS},
+        "pageviews_before": told.pageviews.before,
+        "events_before": told.events.before,
     }
-    return ordered.select(*EVENT_SCHEMA).hstack(pl.DataFrame(columns, schema=VISIT_SCHEMA))
+    numbers = pl.DataFrame(columns, schema={name: VISIT_SCHEMA[name] for name in columns})
+    entries = told.entries.select(pl.all().gather(pl.Series(visits.of_event, dtype=pl.UInt32)))
+    return ordered.select(*EVENT_SCHEMA).hstack(numbers).hstack(entries)
 
 
-def _entry(ordered: pl.DataFrame, open_visits: pl.DataFrame, fact: str) -> pl.Series:
-    return pl.concat([ordered[fact], open_visits[f"entry_{fact}"].alias(fact)], rechunk=True)
-
-
-def _summary(ordered: pl.DataFrame, visits: _Visits, open_visits: pl.DataFrame) -> pl.DataFrame:
+def _summary(ordered: pl.DataFrame, visits: _Visits, told: _Told, open_visits: pl.DataFrame) -> pl.DataFrame:
     """The visits found as they stand now (CARRY_SCHEMA)."""
-    entry = _entry_rows(visits, ordered.height)
-    _, pageviews = _before(ordered, visits, "pageview", open_visits["pageviews"])
-    _, events = _before(ordered, visits, "event", open_visits["events"])
     engaged = np.add.reduceat(ordered["engaged_ms"].fill_null(0).to_numpy(), visits.first)
     last = ordered["ts"].to_numpy()[visits.last]
     continued = visits.goes_on >= 0
     last[continued] = np.maximum(last[continued], open_visits["last"].to_numpy()[visits.goes_on[continued]])
     columns = {
-        **{name: ordered[name].gather(visits.first) for name in ("site", "visitor")},
         "start": visits.start,
         "last": last,
         "position": visits.last - visits.first + 1 + _of_carried(visits, open_visits["position"]),
-        "pageviews": pageviews,
-        "events": events,
+        "pageviews": told.pageviews.so_far,
+        "events": told.events.so_far,
         "engaged_ms": engaged + _of_carried(visits, open_visits["engaged_ms"]),
-        **{f"entry_{fact}": _entry(ordered, open_visits, fact).gather(entry) for fact in ENTRY_FACTS},
-        "exit_url": _exit_urls(ordered, visits, open_visits),
     }
-    return pl.DataFrame(columns, schema=CARRY_SCHEMA)
+    numbers = pl.DataFrame(columns, schema={name: CARRY_SCHEMA[name] for name in columns})
+    visitors = ordered.select(pl.col("site", "visitor").gather(pl.Series(visits.first)))
+    return pl.concat([visitors, numbers, told.entries, told.exit_urls.to_frame()], how="horizontal")
 
 
-def _exit_urls(ordered: pl.DataFrame, visits: _Visits, open_visits: pl.DataFrame) -> pl.Series:
+def _exit_urls(
+    ordered: pl.DataFrame, is_pageview: _Flags, visits: _Visits, open_visits: pl.DataFrame
+) -> pl.Series:
     """The url of the last pageview of each visit: here, else in the carry, else null."""
-    rows = np.where((ordered["kind"] == "pageview").to_numpy(), np.arange(ordered.height), -1)
-    newest = np.maximum.accumulate(rows)[visits.last]
-    nowhere = ordered.height + open_visits.height
-    carried = np.where(visits.goes_on >= 0, ordered.height + visits.goes_on, nowhere)
-    nothing = pl.Series("url", [None], dtype=pl.String)
-    urls = pl.concat([ordered["url"], open_visits["exit_url"].alias("url"), nothing], rechunk=True)
-    return urls.gather(np.where(newest >= visits.first, newest, carried))
+    newest = np.maximum.accumulate(np.where(is_pageview, np.arange(len(is_pageview)), -1))[visits.last]
+    is_here = newest >= visits.first
+    is_carried = ~is_here & (visits.goes_on >= 0)
+    urls = [
+        ordered["url"].gather(newest[is_here]).alias("exit_url"),
+        open_visits["exit_url"].gather(visits.goes_on[is_carried]),
+        pl.Series("exit_url", [None], dtype=open_visits.schema["exit_url"]),
+    ]
+    found, carried = len(urls[0]), len(urls[1])
+    rows = np.full(len(newest), found + carried)
+    rows[is_here] = np.arange(found)
+    rows[is_carried] = found + np.arange(carried)
+    return pl.concat(urls, rechunk=True).gather(rows)
 
 
 def _finish(

@@ -22,7 +22,8 @@ import xxhash
 from recount.errors import Conflict
 from recount.keys import event_slots
 from recount.store import row_groups
-from recount.store.objects import FAST_ZSTD_LEVEL, Objects, Sites
+from recount.store.objects import Objects, Sites
+from recount.store.parquet import encoded
 from recount.store.row_groups import Footer
 
 if TYPE_CHECKING:
@@ -118,9 +119,9 @@ class Archive:
         """Write one slot, its rows sorted as `visits.cut` gives them."""
         events = cut.events
         folder = f"{_folder(hour, generation)}/slot={slot:04d}"
-        events_bytes, _ = self._objects.put_frame(f"{folder}/events.parquet", events, level=FAST_ZSTD_LEVEL)
-        ends_bytes, _ = self._objects.put_frame(f"{folder}/ends.parquet", cut.ends, level=FAST_ZSTD_LEVEL)
-        carry_bytes, digest = self._objects.put_frame(f"{folder}/carry.parquet", cut.carry)
+        events_bytes, _ = self._objects.put_data(f"{folder}/events.parquet", encoded(events))
+        ends_bytes, _ = self._objects.put_data(f"{folder}/ends.parquet", encoded(cut.ends))
+        carry_bytes, digest = self._objects.put_data(f"{folder}/carry.parquet", encoded(cut.carry))
         counts = events.group_by("site").len().sort("site")
         return SlotInfo(
             slot=slot,

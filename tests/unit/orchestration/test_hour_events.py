@@ -9,8 +9,9 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from orchestration.steps import hour_events, spill
+from orchestration.steps import hour_events, spill, texts
 from orchestration.steps.hour_events import MARGIN, HourEvents
+from orchestration.steps.texts import joined, plain
 from recount.keys import event_slots
 from recount.periods import HOUR_MS, MINUTE_MS, hour_start_ms
 from tests.bench import generate
@@ -35,13 +36,21 @@ def events() -> pl.DataFrame:
     return generate.events(1_000, sites=7)
 
 
-@pytest.fixture(params=["in memory", "on disk", "on disk later", "on disk, texts as they are"])
+@pytest.fixture(
+    params=[
+        "in memory",
+        "in memory, texts as they are",
+        "on disk",
+        "on disk later",
+        "on disk, texts as they are",
+    ]
+)
 def kept(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(hour_events, "CHUNK_EVENTS", 200)
-    held = {"in memory": 10_000, "on disk later": 500}.get(request.param, 0)
+    held = 500 if request.param == "on disk later" else 10_000 * request.param.startswith("in memory")
     monkeypatch.setattr(spill, "HELD_MAX_EVENTS", held)
-    if request.param == "on disk, texts as they are":
-        monkeypatch.setattr(spill, "TEXTS_MAX", 4)
+    if request.param.endswith("texts as they are"):
+        monkeypatch.setattr(texts, "TEXTS_MAX", 4)
     return str(request.param)
 
 
@@ -54,7 +63,7 @@ def test_every_slot_holds_its_events(
     assert found.slots == {10_000: SLOTS, 100: SLOTS * 4, 1: SLOTS * 64}[slot_events]
     slots = event_slots(events, found.slots)
     for slot in range(found.slots):
-        assert_frame_equal(found.slot(slot).sort(ORDER), events.filter(slots == slot).sort(ORDER))
+        assert_frame_equal(plain(found.slot(slot)).sort(ORDER), events.filter(slots == slot).sort(ORDER))
 
 
 def test_rows_are_found_by_their_hash(tmp_path: Path, events: pl.DataFrame, kept: str) -> None:
@@ -63,7 +72,7 @@ def test_rows_are_found_by_their_hash(tmp_path: Path, events: pl.DataFrame, kept
     (rows,) = found.having(found.identities, wanted, MARGIN)
     assert rows["row"].to_list() == [3, 500, 999]
     found.settle(rows)
-    left = pl.concat([found.slot(slot) for slot in range(found.slots)])
+    left = plain(joined([found.slot(slot) for slot in range(found.slots)]))
     assert_frame_equal(left.sort(ORDER), events.join(rows, on=ORDER, how="anti").sort(ORDER))
     assert found.kept == dict(left.group_by("site").len().iter_rows())
 
