@@ -7,6 +7,7 @@ import pytest
 from recount.counting.rollup import Rollup, merge
 from recount.errors import InvalidInput
 from recount.keys import site_slot
+from recount.periods import hour_start_ms
 from recount.publishing import history
 from recount.publishing.reprocessing import BaseChanged
 from recount.store.manifests import Publication
@@ -18,7 +19,8 @@ from tests.rollups import hour_rollup
 ALL = tuple(SITES)
 DAY = "2026-10-31"
 THREE, SEVEN, NINE = (f"{DAY}T{hour:02d}" for hour in (3, 7, 9))
-PERIODS = (f"hour/{THREE}", f"hour/{SEVEN}", f"day/{DAY}", "month/2026-10")
+AFTER, MONTH = "2026-11-02", "month/2026-10"
+PERIODS = (f"hour/{THREE}", f"hour/{SEVEN}", f"day/{DAY}", MONTH)
 
 
 @pytest.fixture(params=tables.KINDS)
@@ -87,6 +89,21 @@ def test_a_rollback_can_be_undone(press: Press) -> None:
     assert isinstance(undone, Publication)
     assert isinstance(press.undo(undone), Publication)
     assert press.generations(*PERIODS) == after
+    assert press.faults() == []
+
+
+def test_a_month_made_since_is_made_again_without_what_is_undone(press: Press) -> None:
+    press.clock_ms = hour_start_ms(f"{DAY}T12")
+    press.publish({THREE: of(THREE)})
+    publication = press.publish({SEVEN: of(SEVEN)})
+    assert views(press, MONTH) == 0
+    press.clock_ms = hour_start_ms(f"{AFTER}T12")
+    press.publish({f"{AFTER}T09": of(f"{AFTER}T09")})
+    assert views(press, MONTH) == views(press, f"day/{DAY}") == 12
+    undone = press.undo(publication)
+    assert isinstance(undone, Reprocessing)
+    press.corrections.publish(undone.id)
+    assert views(press, MONTH) == views(press, f"day/{DAY}") == 6
     assert press.faults() == []
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from recount.counting.rollup import Rollup, empty, merge
 from recount.errors import InvalidInput
+from recount.periods import hour_start_ms
 from recount.publishing import history
 from recount.publishing.reprocessing import BaseChanged
 from recount.store.manifests import Publication
@@ -21,6 +22,7 @@ from tests.rollups import hour_rollup
 
 DAY: Final = "2026-10-31"
 HOURS: Final = tuple(f"{DAY}T{hour:02d}" for hour in (3, 7, 9))
+MONTH_ENDED_MS: Final = hour_start_ms("2026-11-02T12")
 NAMES: Final = tuple(SITES)
 Views = dict[str, dict[str, int]]  # hour -> site -> pageviews
 
@@ -33,6 +35,7 @@ steps = st.one_of(
     st.tuples(st.just("show"), st.integers(0, 1)),
     st.tuples(st.just("undo"), st.integers(0, 1)),
     st.tuples(st.just("undo"), st.integers(1, 3)),
+    st.tuples(st.just("month ends")),
 )
 
 
@@ -143,7 +146,7 @@ class Model:
 @given(sequence=st.lists(steps, min_size=5, max_size=10))
 def test_any_sequence_of_publications_and_rollbacks_leaves_a_valid_root(sequence: list[Any]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        model = Model(Press(Path(folder)))
+        model = Model(Press(Path(folder), clock_ms=hour_start_ms(f"{DAY}T12")))
         for name, *arguments in sequence:
             match name:
                 case "publish":
@@ -154,6 +157,8 @@ def test_any_sequence_of_publications_and_rollbacks_leaves_a_valid_root(sequence
                     model.compute(arguments[0], [arguments[1]])
                 case "show":
                     model.show(*arguments)
+                case "month ends":
+                    model.press.clock_ms = MONTH_ENDED_MS
                 case _:
                     model.undo(*arguments)
             model.check()

@@ -1,8 +1,9 @@
 """Undoes a publication.
 
-Where nothing later touched what it moved, the pointer moves back and readers see the very segments that they
-saw before. Else the rows shown before it become the candidates of a reprocessing, for the sites that nothing
-later changed, computed against the present and published like any other: what came later is never erased.
+Where nothing later touched what it moved, nor made a month of it, the pointer moves back and readers see the
+very segments that they saw before. Else the rows shown before it become the candidates of a reprocessing, for
+the sites that nothing later changed, computed against the present and published like any other: what came
+later is never erased.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from recount.publishing.reprocessing import CAUSE as REPROCESSED
 from recount.store.candidates import Candidates
 from recount.store.erasures import CAUSE as ERASURE
 from recount.store.manifests import Entry, Manifests, Moved, Publication
-from recount.store.provenance import Kind, Provenance
+from recount.store.provenance import Kind, Provenance, period_key
 from recount.store.reprocessings import HourDone, Reprocessing, Reprocessings
 from recount.store.rulebook import Rulebook
 from recount.store.segments import SegmentStore
@@ -36,7 +37,8 @@ NAMED_MAX: Final = 10
 
 @dataclass(frozen=True)
 class Plan:
-    """What undoing a publication takes. `later`: publications that touched what it moved, newest first."""
+    """What undoing a publication takes. `later`: publications that touched what it moved or made a month
+    of it, newest first."""
 
     publication: Publication
     later: list[Publication]
@@ -70,10 +72,19 @@ class Rollbacks:
         if all(_shows(entries, key, moved.before) for key, moved in publication.moved.items()):
             detail = f"publication {publication.id} is undone: what was shown before it is shown now"
             raise InvalidInput(detail, field="publication")
-        if all(_shows(entries, key, moved.after) for key, moved in publication.moved.items()):
+        is_shown = all(_shows(entries, key, moved.after) for key, moved in publication.moved.items())
+        if is_shown and not self._months_made_since(publication):
             return Plan(publication, [])
         after = history.later_than(self.manifests, publication.id)
         return Plan(publication, [other for other in after if _meet(publication, other)])
+
+    def _months_made_since(self, publication: Publication) -> bool:
+        """Whether a month that had not ended then holds days that it moved."""
+        months = {
+            month: slots for month, slots in _months(publication).items() if month not in publication.moved
+        }
+        entries = self.manifests.entries(self.manifests.current(), months)
+        return any(entry.generation(s) is not None for m, entry in entries.items() for s in months[m])
 
     def undo(
         self, name: str, *, reason: str, by: str, now_ms: int, run_id: str = ""
@@ -239,11 +250,21 @@ def _shows(entries: Mapping[str, Entry], key: str, generations: Mapping[int, str
 
 
 def _meet(one: Publication, other: Publication) -> bool:
-    return any(
-        not moved.after.keys().isdisjoint(other.moved[key].after)
-        for key, moved in one.moved.items()
-        if key in other.moved
-    )
+    """Whether the other moved something that one did, or made a month of it."""
+    slots = {key: set(moved.after) for key, moved in one.moved.items()}
+    for month, of_days in _months(one).items():
+        slots.setdefault(month, of_days)
+    return any(not slots[key].isdisjoint(moved.after) for key, moved in other.moved.items() if key in slots)
+
+
+def _months(publication: Publication) -> dict[str, set[int]]:
+    """The months of the days that a publication moved, and in which slots."""
+    found: dict[str, set[int]] = {}
+    for key, moved in publication.moved.items():
+        kind, period = _split(key)
+        if kind == "day":
+            found.setdefault(period_key("month", period[:7]), set()).update(moved.after)
+    return found
 
 
 def _alone(plan: Plan, key: str) -> list[str]:
