@@ -27,15 +27,16 @@ PAGE_DIMENSIONS: Final = ("page", "entry_page", "exit_page")
 @dataclass(frozen=True)
 class Holding:
     """A sealed archive generation and what a tombstone takes of it; `traces`: rows of visits, open or ended,
-    that still name it."""
+    that still name it; `is_named`: a site that is taken whole has a line in the ledger."""
 
     info: ArchiveInfo
     events: Effect
     traces: int
+    is_named: bool
 
     @property
     def is_empty(self) -> bool:
-        return self.events.is_empty and not self.traces
+        return self.events.is_empty and not self.traces and not self.is_named
 
 
 def held(archive: Archive, hour: str, generation: str, tombstone: Tombstone) -> Holding | None:
@@ -48,7 +49,8 @@ def held(archive: Archive, hour: str, generation: str, tombstone: Tombstone) -> 
     carry = archive.read_carry(hour, generation).filter(pl.col("site") == tombstone.site)
     visits = [archive.read_ends(hour, generation, None, sites), carry]
     traces = sum(_traces(rows, tombstone) for rows in visits)
-    return Holding(info, effect(events, applied(events, [tombstone])), traces)
+    is_named = tombstone.what == "site" and tombstone.site in info.ledger
+    return Holding(info, effect(events, applied(events, [tombstone])), traces, is_named)
 
 
 def holdings(archive: Archive, tombstone: Tombstone, hours: Iterable[str]) -> Iterator[Holding]:

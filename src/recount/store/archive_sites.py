@@ -1,4 +1,4 @@
-"""In which hours the archive has events of a site, without reading the seal of every generation.
+"""In which hours the archive names a site, without reading the seal of every generation.
 
     <root>/archive-sites/day=2026-11-22/part=<id>/rows.parquet   (site, hour, generation), in this order
     <root>/archive-sites/day=2026-11-22/part=<id>/covers.json    what it speaks for, written last
@@ -18,7 +18,7 @@ import msgspec
 import polars as pl
 
 from recount.ids import new_id
-from recount.store.archive import EMPTIED_NOTE, Archive
+from recount.store.archive import EMPTIED_NOTE, Archive, ArchiveInfo
 from recount.store.objects import Objects
 
 FOLDER: Final = "archive-sites"
@@ -29,7 +29,8 @@ Stored = tuple[str, str]  # (hour, archive generation)
 
 @dataclass(frozen=True)
 class Found:
-    """`hours` in which some generation has events of a site; `unsealed`: generations that runs have begun."""
+    """`hours` of which some generation has events of a site, or counts such in its ledger; `unsealed`:
+    generations that runs have begun."""
 
     hours: list[str]
     unsealed: list[Stored]
@@ -54,7 +55,7 @@ class ArchiveSites:
                 info = self._archive.info(hour, generation)
                 if info is None:
                     unsealed.append((hour, generation))
-                elif site in info.sites:
+                elif site in _named(info):
                     hours.add(hour)
         return Found(sorted(hours), unsealed)
 
@@ -76,7 +77,7 @@ class ArchiveSites:
             info = self._archive.info(hour, generation)
             if info is not None and EMPTIED_NOTE not in info.notes:
                 fresh.add((hour, generation))
-                found += [(site, hour, generation) for site in info.sites]
+                found += [(site, hour, generation) for site in _named(info)]
         if not fresh:
             return 0
         kept = rows.join(_table(stored), on=["hour", "generation"], how="semi")
@@ -114,6 +115,10 @@ class ArchiveSites:
             of_day = days.setdefault(hour[: len("2026-11-22")], set())
             of_day.update((hour, generation) for generation in self._archive.generations(hour))
         yield from sorted(days.items())
+
+
+def _named(info: ArchiveInfo) -> set[str]:
+    return info.sites.keys() | info.ledger.keys()
 
 
 def _folder(day: str) -> str:

@@ -21,6 +21,7 @@ from recount.store.objects import FAST_ZSTD_LEVEL, ZSTD_LEVEL, Objects, SiteRang
 from recount.store.provenance import Kind, Provenance
 
 SEAL: Final = "generation.json"
+SAID: Final = ("ledger", "rules", "common", "zones")  # what a seal says of sites besides their rows
 
 
 class Candidates:
@@ -107,19 +108,25 @@ class Candidates:
     def strip(self, kind: Kind, period: str, generation: str, site: str, *, nameless: bool = False) -> int:
         """Delete the rows of one site from a generation for good; returns how many there were.
 
-        With `nameless` the site's line in the ledger goes too. A generation that does not exist has none.
+        With `nameless` all that is said of the site goes too. A generation that does not exist has none.
         """
         info = self.info(kind, period, generation)
-        if info is None or (site not in info.sites and not (nameless and site in info.ledger)):
+        if info is None:
+            return 0
+        said: dict[str, Mapping[str, object]] = {name: getattr(info, name) for name in SAID if nameless}
+        if site not in info.sites and not any(site in of_sites for of_sites in said.values()):
             return 0
         folder = _folder(kind, period, generation)
         for name, level in (("rows", FAST_ZSTD_LEVEL), ("revenue", ZSTD_LEVEL)):
             rows = self._objects.get_frame([f"{folder}/{name}.parquet"])
             left = rows.filter(pl.col("site") != site)
             self._objects.replace_frame(f"{folder}/{name}.parquet", left, level=level)
-        sites = {name: count for name, count in info.sites.items() if name != site}
-        ledger = {name: line for name, line in info.ledger.items() if name != site or not nameless}
-        stripped = msgspec.structs.replace(info, sites=sites, ledger=ledger)
+        said["sites"] = info.sites
+        left_said = {
+            name: {one: what for one, what in of_sites.items() if one != site}
+            for name, of_sites in said.items()
+        }
+        stripped = msgspec.structs.replace(info, **left_said)
         self._objects.put(f"{folder}/{SEAL}", msgspec.json.encode(stripped))
         return info.sites.get(site, 0)
 

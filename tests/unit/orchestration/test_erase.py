@@ -403,3 +403,25 @@ def test_an_erased_site_is_not_named_by_the_list_of_sites(world: World, tmp_path
     parts = list(tmp_path.rglob("archive-sites/**/rows.parquet"))
     assert parts
     assert all("demo" not in pl.read_parquet(part)["site"] for part in parts)
+
+
+def test_a_site_goes_from_hours_that_only_counted_what_was_set_aside(world: World, tmp_path: Path) -> None:
+    """No event of it is archived there, and still the seals of that hour name it."""
+    place = world.place
+    world.clock.ms += 2 * HOUR_MS
+    world.deliver(
+        [world.event(5 * HOUR_MS, BOB, v=99), world.event(5 * HOUR_MS + MINUTE_MS, BOB, site="other")]
+    )
+    world.publish(hour(5))
+    assert ledger(world, 5)["quarantined"] == 1
+    place.archive_sites.extend()
+    erase(world, "site")
+    assert ledger(world, 5) == {}
+    seals = list((tmp_path / "archive" / "archive").rglob("generation.json"))
+    assert len(seals) > 4
+    assert not [seal for seal in seals if b'"demo"' in seal.read_bytes()]
+    for kind, period, generation in place.candidates.stored():
+        made = place.candidates.info(kind, period, generation)
+        assert made is not None
+        said = (made.sites, made.ledger, made.rules, made.common, made.zones)
+        assert made.reason == "erasure order" or not any("demo" in of_sites for of_sites in said), made
