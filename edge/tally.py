@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
+from typing import Final
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from recount.metrics import SECONDS_BUCKETS, Spec
+
+FASTEST: Final = SECONDS_BUCKETS[0]  # nearly every observation belongs there
 
 
 class Histogram:
@@ -19,7 +22,7 @@ class Histogram:
         self.sum_seconds = 0.0
 
     def observe(self, seconds: float) -> None:
-        self.buckets[bisect_left(SECONDS_BUCKETS, seconds)] += 1
+        self.buckets[0 if seconds <= FASTEST else bisect_left(SECONDS_BUCKETS, seconds)] += 1
         self.sum_seconds += seconds
 
     def cumulative(self) -> list[tuple[str, float]]:
