@@ -13,6 +13,8 @@ from orchestration.steps.archive_hour import OPEN_NOTE
 from orchestration.steps.hours import carry_out
 from recount.counting.fold import EVENT_FACTS, LOGIC_VERSION, Rollup, fold, merge
 from recount.counting.rollup import VERDICT, joined
+from recount.counting.rows import Table, sites_of
+from recount.counting.visits import ARCHIVE_SCHEMA, VISIT_END_SCHEMA
 from recount.ids import new_id
 from recount.interpret import Interpreter
 from recount.interpret.bots import HUMAN
@@ -20,9 +22,10 @@ from recount.ledger import ACCEPTED, BOT, COUNTED, DUPLICATE, ERASED, EXCLUDED, 
 from recount.parallel import in_order
 from recount.periods import HOUR_MS, hour_start_ms
 from recount.rules import EVERY_SITE, EXCLUDED_PREFIX
-from recount.store.archive import Archive, ArchiveInfo
+from recount.store.archive import Archive, ArchiveInfo, Part
 from recount.store.catalog import NO_COMMON, Site
 from recount.store.objects import SiteRange
+from recount.store.portions import Portion, Portions
 from recount.store.provenance import NO_RULES, ArchiveSource, Provenance
 
 SHARED_MAX_EVENTS: Final = (
@@ -32,6 +35,11 @@ PORTION_EVENTS: Final = 1_000_000  # of sites folded together: what is worked on
 SITE_MAX_EVENTS: Final = 4_000_000  # a site with more in an hour is folded slot by slot, and merged
 
 WHOLE_HOUR: Final = SiteRange("")
+
+_COLUMNS: Final[dict[Part, dict[str, pl.DataType]]] = {
+    "events": {name: ARCHIVE_SCHEMA[name] for name in EVENT_FACTS},
+    "ends": VISIT_END_SCHEMA,
+}
 
 
 @dataclass(frozen=True)
@@ -43,32 +51,58 @@ class Task:
     sites: SiteRange = WHOLE_HOUR
     slot: int | None = None
 
+    @property
+    def portion(self) -> Portion:
+        return Portion(self.sites, self.slot)
+
 
 class TaskFolder:
-    """Folds tasks, several at a time if need be; one for all, so that user agents are interpreted once.
+    """Folds tasks, several at a time if need be; one for all, so that user agents are interpreted once and
+    an hour in portions is read once.
 
     `only`: these sites, all unless given.
     """
 
-    def __init__(self, root: str, sites: Mapping[str, Site], only: Sequence[str] = ()) -> None:
+    def __init__(
+        self, root: str, sites: Mapping[str, Site], tasks: Sequence[Task], only: Sequence[str] = ()
+    ) -> None:
         self._archive = Archive(root)
         self._sites = sites
         self._only = sorted(only)
         self._interpreter = Interpreter()
+        self._portions = {} if only else _portions_by_hour(self._archive, tasks)
 
     def fold(self, task: Task) -> dict[str, Rollup]:
         """The rollup of each hour of the task. The fold puts every row into its own hour, so many hours at
         once give the same as one after the other."""
-        read, read_ends, columns = self._archive.read_events, self._archive.read_ends, EVENT_FACTS
-        wanted = task.sites.of(self._only) if self._only else task.sites
-        events = pl.concat([read(hour, g, task.slot, columns, wanted) for hour, g in task.hours])
-        ends = pl.concat([read_ends(hour, g, task.slot, wanted) for hour, g in task.hours])
-        present = set(events["site"].unique()) | set(ends["site"].unique())
+        events, ends = self._read(task)
+        present = sites_of(events) | sites_of(ends)
         # A site that has left the catalog keeps its history, counted as a new site is.
         sites = {name: self._sites.get(name) or Site(id=name, domain=name) for name in sorted(present)}
         sites[EVERY_SITE] = self._sites.get(EVERY_SITE, NO_COMMON)
         whole = fold(events, ends, sites, self._interpreter)
         return {hour: _within(whole, hour) if len(task.hours) > 1 else whole for hour, _ in task.hours}
+
+    def _read(self, task: Task) -> tuple[Table, Table]:
+        """The events and the visit ends of a task."""
+        portions = self._portions.get(task.hours[0])
+        if portions is not None:
+            read = portions.take(task.portion)
+            return read["events"], read["ends"]
+        archive, slot = self._archive, task.slot
+        wanted = task.sites.of(self._only) if self._only else task.sites
+        events = [archive.read_events(*hour, slot, EVENT_FACTS, wanted) for hour in task.hours]
+        ends = [archive.read_ends(*hour, slot, wanted) for hour in task.hours]
+        return pl.concat(events), pl.concat(ends)
+
+
+def _portions_by_hour(archive: Archive, tasks: Sequence[Task]) -> dict[tuple[str, str], Portions]:
+    """Of the hours that have tasks of their own."""
+    found: dict[tuple[str, str], list[Portion]] = {}
+    for task in tasks:
+        if len(task.hours) == 1:
+            found.setdefault(task.hours[0], []).append(task.portion)
+    return {hour: Portions(archive, *hour, portions, _COLUMNS) for hour, portions in found.items()}
 
 
 def tasks_of(infos: Iterable[ArchiveInfo]) -> list[Task]:
@@ -115,7 +149,7 @@ def fold_hours(
     sites to fold, all unless given.
     """
     tasks = tasks_of(infos)
-    yield from _gathered(infos, tasks, in_order(TaskFolder(root, sites, only).fold, tasks, workers))
+    yield from _gathered(infos, tasks, in_order(TaskFolder(root, sites, tasks, only).fold, tasks, workers))
 
 
 def _gathered(

@@ -60,8 +60,7 @@ class Coded:
 
     def compact(self) -> Coded:
         """The same rows by those values alone that occur in them."""
-        used = np.zeros(self.size, dtype=np.bool_)
-        used[self.codes] = True
+        used = _used(self)
         if used.all():
             return self
         return Coded((np.cumsum(used) - 1)[self.codes], self.values.filter(pl.Series(used)))
@@ -83,13 +82,30 @@ def code(texts: pl.Series) -> Coded:
 
 def together(parts: Sequence[Coded]) -> list[Coded]:
     """Columns, whose values may repeat, by the distinct values that occur in any of them."""
-    compact = [part.compact() for part in parts]
-    whole = code(pl.concat([part.values.alias("text") for part in compact], rechunk=True))
-    ends = np.cumsum([part.size for part in compact])
+    used = [_used(part) for part in parts]
+    texts = [part.values.filter(pl.Series(is_used)) for part, is_used in zip(parts, used, strict=True)]
+    whole = code(pl.concat([text.alias("text") for text in texts], rechunk=True))
+    of_text = np.split(whole.codes, np.cumsum([len(text) for text in texts])[:-1])
     return [
-        Coded(whole.codes[end - part.size : end][part.codes], whole.values)
-        for part, end in zip(compact, ends, strict=True)
+        Coded(_spread(codes, is_used)[part.codes], whole.values)
+        for part, is_used, codes in zip(parts, used, of_text, strict=True)
     ]
+
+
+def _used(column: Coded) -> Flags:
+    """Which values occur."""
+    used = np.zeros(column.size, dtype=np.bool_)
+    used[column.codes] = True
+    return used
+
+
+def _spread(codes: Ints, is_used: Flags) -> Ints:
+    """The codes of used values, by value."""
+    if len(codes) == len(is_used):
+        return codes
+    of_value = np.full(len(is_used), ABSENT)
+    of_value[is_used] = codes
+    return of_value
 
 
 def distinct(column: Coded) -> Coded:

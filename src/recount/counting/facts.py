@@ -63,7 +63,7 @@ class Urls:
 
 
 def locate(url: Coded) -> Urls:
-    located = pages.locate(pl.DataFrame({"url": url.values}))
+    located = pages.located(url.values)
     each = Coded(np.arange(url.size), url.values)
     return Urls(url, each.shown_as(located["page"]), each.shown_as(located["hostname"]))
 

@@ -15,8 +15,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-import polars as pl
-
 from recount.counting import steps
 from recount.counting.batch import batch_of
 from recount.counting.rollup import (
@@ -29,6 +27,7 @@ from recount.counting.rollup import (
     rebucket,
     truncate,
 )
+from recount.counting.rows import Table
 from recount.counting.tally import Tally
 from recount.counting.visits import ENTRY_SCHEMA
 from recount.interpret import Interpreter
@@ -60,8 +59,8 @@ EVENT_FACTS: Final = (
 
 
 def fold(
-    events: pl.DataFrame,
-    ends: pl.DataFrame,
+    events: Table,
+    ends: Table,
     sites: Mapping[str, Site],
     interpreter: Interpreter,
     *,
@@ -74,7 +73,7 @@ def fold(
     `series_ms`, the others are by `bucket_ms` (sites off the full hour: at most a quarter). `sites`: by id,
     with the rules for all under EVERY_SITE; a site that is not known is counted by these alone.
     """
-    if events.is_empty() and ends.is_empty():
+    if not len(events) and not len(ends):
         return empty()
     batch = batch_of(events, ends, sites, interpreter, series_ms, bucket_ms)
     tally = Tally(batch.grid)

@@ -107,8 +107,8 @@ def joined(rollups: Sequence[Rollup]) -> Rollup:
     """One rollup of several that have no site in common, given in the order of their sites."""
     if len(rollups) == 1:
         return rollups[0]
-    rows = pl.concat([rollup.rows for rollup in rollups], rechunk=True)
-    return Rollup(rows, pl.concat([rollup.revenue for rollup in rollups], rechunk=True))
+    rows = pl.concat([rollup.rows for rollup in rollups])
+    return Rollup(rows, pl.concat([rollup.revenue for rollup in rollups]))
 
 
 def rebucket(rollup: Rollup, at: pl.Expr) -> Rollup:

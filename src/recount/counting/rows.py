@@ -58,6 +58,11 @@ class Rows:
         return flags
 
 
+def sites_of(table: Table) -> set[str]:
+    names = table["site"].unique()
+    return set(names.to_list() if isinstance(names, pl.Series) else names.to_pylist())
+
+
 def in_order(tables: Mapping[str, Table]) -> list[Rows]:
     """Tables with `site` and `visitor`, each by the name of the column that holds its moments; their sites
     are coded alike, in the order of their names."""
@@ -111,12 +116,11 @@ def _texts(table: Table, name: str, rows: Ints | None) -> Coded:
 def _of_dictionaries(column: pa.ChunkedArray) -> Coded:
     """The values are those of all dictionaries, one after another, and at last one null."""
     size = sum(len(chunk.dictionary) for chunk in column.chunks)
-    codes, values, first = [np.empty(0, dtype=np.int64)], [], 0
+    parts, codes, first = [pl.Series([None], dtype=pl.String)], np.empty(len(column), dtype=np.int64), 0
+    row = 0
     for chunk in column.chunks:
         of_chunk = chunk.indices.fill_null(size - first) if chunk.null_count else chunk.indices
-        codes.append(of_chunk.to_numpy().astype(np.int64) + first)
-        values.append(pl.Series(pl.from_arrow(chunk.dictionary), dtype=pl.String))
-        first += len(chunk.dictionary)
-    return Coded(
-        np.concatenate(codes), pl.concat([*values, pl.Series([None], dtype=pl.String)], rechunk=True)
-    )
+        np.add(of_chunk.to_numpy(), first, out=codes[row : row + len(chunk)])
+        parts.insert(-1, pl.Series(pl.from_arrow(chunk.dictionary), dtype=pl.String))
+        row, first = row + len(chunk), first + len(chunk.dictionary)
+    return Coded(codes, pl.concat(parts, rechunk=True))

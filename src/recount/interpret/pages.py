@@ -35,9 +35,13 @@ def locate(urls: pl.DataFrame) -> pl.DataFrame:
     A relative URL ("/about") is a page of an unknown hostname; what is neither is not valid and unknown.
     """
     rows = urls.unique(maintain_order=True)
-    found = rows.hstack(split(rows["url"]))
+    return rows.hstack(located(rows["url"]))
+
+
+def located(urls: pl.Series) -> pl.DataFrame:
+    """[page, hostname, is_valid] of each URL, in order."""
+    found = split(urls).hstack([urls.alias("url")])
     return found.select(
-        *urls.columns,
         (pl.col("path") + _route()).fill_null(UNKNOWN).alias("page"),
         pl.col("host").fill_null(UNKNOWN).alias("hostname"),
         pl.col("path").is_not_null().alias("is_valid"),

@@ -12,7 +12,7 @@ draft adopted (by the file `adopted` beside the seal).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
@@ -25,6 +25,7 @@ from recount.store import row_groups
 from recount.store.objects import Objects, Sites
 from recount.store.parquet import encoded
 from recount.store.row_groups import Footer
+from recount.store.site_cursor import SiteCursor
 
 if TYPE_CHECKING:
     from recount.counting.visits import Cut
@@ -215,6 +216,17 @@ class Archive:
         """Rows of CARRY_SCHEMA: visits still open when this hour ended."""
         return self._read("carry", hour, generation, slot, None, None, slots)
 
+    def cursors(
+        self, name: Part, hour: str, generation: str, columns: Mapping[str, pl.DataType]
+    ) -> dict[int, SiteCursor]:
+        """For each slot a way through its rows. Raises KeyError for an unsealed generation."""
+        texts = [column for column, kind in columns.items() if kind == pl.String]
+        paths = {slot: _path(name, hour, generation, slot) for slot in self._sealed(hour, generation).slots}
+        return {
+            slot: SiteCursor(self._objects.open_parquet(path, texts), list(columns))
+            for slot, path in paths.items()
+        }
+
     def footer(self, name: Part, hour: str, generation: str, slot: int) -> Footer:
         """Raises FileNotFoundError where the generation has been deleted."""
         return Footer.of(self._objects.open_parquet(_path(name, hour, generation, slot)))
@@ -261,6 +273,12 @@ class Archive:
         )
         self._objects.put(f"{_folder(hour, generation)}/{SEAL}", msgspec.json.encode(emptied))
 
+    def _sealed(self, hour: str, generation: str) -> ArchiveInfo:
+        info = self.info(hour, generation)
+        if info is None:
+            raise KeyError(f"archive generation {generation} of {hour} does not exist")
+        return info
+
     def _read(
         self,
         name: str,
@@ -271,9 +289,7 @@ class Archive:
         sites: Sites | None,
         slots: int | None,
     ) -> pl.DataFrame:
-        info = self.info(hour, generation)
-        if info is None:
-            raise KeyError(f"archive generation {generation} of {hour} does not exist")
+        info = self._sealed(hour, generation)
         folder = _folder(hour, generation)
         slots = len(info.slots) if slots is None else slots
         wanted = sorted(info.slots) if slot is None else _files(slot, slots, len(info.slots))

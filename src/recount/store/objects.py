@@ -119,9 +119,11 @@ class Objects:
         """The same over a file that others read meanwhile: they see the old one or the new one, whole."""
         self.put(path, bytes(_parquet(frame, level)))
 
-    def open_parquet(self, path: str) -> pq.ParquetFile:
-        """A Parquet file of which the footer is read. Raises FileNotFoundError where there is none."""
-        return pq.ParquetFile(self._fs.open_input_file(self._full(path)))
+    def open_parquet(self, path: str, dictionaries: Sequence[str] = ()) -> pq.ParquetFile:
+        """A Parquet file of which the footer is read; `dictionaries`: texts that are read as such. Raises
+        FileNotFoundError where there is none."""
+        file = self._fs.open_input_file(self._full(path))
+        return pq.ParquetFile(file, read_dictionary=list(dictionaries))
 
     def get_frame(
         self, paths: Sequence[str], columns: Sequence[str] | None = None, sites: Sites | None = None
