@@ -39,7 +39,7 @@ _BEGINS: Final = (pl.col("pageviews_before") == 0) & (pl.col("events_before") ==
 _OF_KIND: Final[dict[Kind, pl.Expr]] = {
     "page": pl.col("kind") == "pageview",
     "event": pl.col("kind") == "event",
-    "goal": pl.lit(value=True),
+    "goal": pl.col("kind") != "engagement",
 }
 _IS_HUMAN: Final = Filter(VERDICT, "equals", (bots.HUMAN,))
 _DAYS: Final = re.compile(r"(\d{1,3})d")

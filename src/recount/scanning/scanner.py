@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
@@ -29,6 +29,7 @@ from recount.store.segments import SegmentStore
 
 TRIES: Final = 2
 WORKERS: Final = 2
+PIECES_PER_WORKER: Final = 2
 PIECE_ROWS: Final = 1_600_000
 CHUNK_ROWS: Final = 400_000
 CHUNK_HOURS: Final = 100  # between two looks at whether anybody still waits
@@ -151,17 +152,20 @@ class Scanner:
         return self._rulebook.common()
 
     def each(
-        self, site: Site, common: Site, hours: Iterable[Hour], work: Callable[[Piece], T]
+        self, site: Site, common: Site, hours: Sequence[Hour], work: Callable[[Piece], T]
     ) -> Iterator[T]:
         """`work` on neighbouring hours together, several at a time; results in order of time."""
         return in_order(work, self.pieces(site, common, hours), WORKERS)
 
-    def pieces(self, site: Site, common: Site, hours: Iterable[Hour]) -> Iterator[Piece]:
-        """Neighbouring hours that are counted by the same rules."""
+    def pieces(self, site: Site, common: Site, hours: Sequence[Hour]) -> Iterator[Piece]:
+        """Neighbouring hours that are counted by the same rules: several for each worker, where there is much
+        to do."""
+        share = sum(hour.rows for hour in hours) // (WORKERS * PIECES_PER_WORKER)
+        rows_max = min(PIECE_ROWS, max(CHUNK_ROWS, share))
         in_force = SitesInForce({site.id: site, common.id: common}, self._rulebook)
         for sites, alike in in_force.apart((hour.source.hour, hour) for hour in hours):
             lookup = Lookup(sites[site.id], self._interpreter, sites[common.id])
-            yield from (Piece(lookup, some) for some in together(alike, PIECE_ROWS))
+            yield from (Piece(lookup, some) for some in together(alike, rows_max))
 
     def chunks(self, site: Site, hours: Sequence[Hour], columns: Columns, stop: Stop) -> Iterator[Chunk]:
         """The rows of hours, those of a few at a time."""

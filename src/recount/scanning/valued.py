@@ -68,7 +68,7 @@ class Rows:
         return self if not len(self) else self.at_rows(self.flags(condition))
 
     def flags(self, condition: pl.Expr) -> Flags:
-        """Whether each row meets a condition; null is none."""
+        """Whether each row meets a condition on its columns; null does not."""
         met = self.frame.select(condition.fill_null(False).alias("met")).to_series().to_numpy()
         return np.asarray(met[self.at])
 

@@ -111,6 +111,15 @@ def test_what_is_published_is_counted(scanner: Scanner) -> None:
     assert answer.visits == sum(len(visits) for visits in visits_of(human).values())
 
 
+def test_goals_are_steps_as_what_reaches_them_is(scanner: Scanner) -> None:
+    found = count(scanner, SITES["demo"], asked(steps=["goal:read", "goal:signed up"]))
+    wanted = count(scanner, SITES["demo"], asked(steps=["/docs/*", "event:signup"]))
+    assert [vars(step) | {"step": None} for step in found.steps] == [
+        vars(step) | {"step": None} for step in wanted.steps
+    ]
+    assert found.steps[1].visits
+
+
 def test_filters_are_of_whole_visits(scanner: Scanner) -> None:
     everybody = count(scanner, SITES["demo"], asked())
     germans = count(scanner, SITES["demo"], asked(filters=(Filter("country", "equals", ("DE",)),)))

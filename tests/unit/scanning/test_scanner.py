@@ -21,7 +21,7 @@ from recount.scanning.answer import Numbers, asked_of, rows_of, table_of
 from recount.scanning.answering import Answering
 from recount.scanning.asked import Asked
 from recount.scanning.gate import Busy, Cancelled, Gate, Stop, TooSlow
-from recount.scanning.reading import Columns
+from recount.scanning.reading import Columns, together
 from recount.scanning.scanner import Scanner
 from recount.scanning.sources import Vanished
 from tests.archived import hours_of, publish
@@ -253,6 +253,18 @@ def test_an_hour_that_is_gone_when_it_is_read_is_told_among_those_it_is_read_wit
         scanner.reader.read("demo", hours, columns, stop)
     with pytest.raises(Vanished, match=f"what is published of {gone} is being replaced"):
         scanner.reader.read("demo", hours[1:2], columns, stop)
+
+
+def test_hours_are_worked_on_together_up_to_so_many_rows_or_hours(scanner: Scanner) -> None:
+    hours = scanner.look(SITES["demo"], WHOLE.bounds_ms("UTC"), Columns(("ts",)), Stop(float("inf"))).hours
+    assert list(together(hours, 1)) == [[hour] for hour in hours]
+    pairs = list(together(hours, 10**9, 2))
+    assert [len(pair) for pair in pairs[:-1]] == [2] * (len(pairs) - 1)
+    assert [hour for pair in pairs for hour in pair] == hours
+    most = 2 * max(hour.rows for hour in hours)
+    several = list(together(hours, most))
+    assert all(sum(hour.rows for hour in some) <= most for some in several)
+    assert 1 < len(several) < len(hours)
 
 
 def test_bytes_are_those_of_the_columns_that_are_read(scanner: Scanner) -> None:
