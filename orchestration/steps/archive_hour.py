@@ -18,7 +18,7 @@ from orchestration.steps.hour_ledger import Outside, ledger_of
 from orchestration.steps.seen import Seen
 from recount.counting.visits import cut
 from recount.erasing.matching import applied, living
-from recount.event import EVENT_SCHEMA, POSITION_SCHEMA
+from recount.event import ERASED, EVENT_SCHEMA, POSITION_SCHEMA
 from recount.ids import new_id
 from recount.kafka import Offsets
 from recount.ledger import Ledger
@@ -133,8 +133,10 @@ class Archiver:
             below = _only(batch, _below(batch, self._cut))
             new = _only(below, pl.Series(seen.take(below)))
             fresh += new.height - int(_below(new, self._fresh_from).sum())
-            gone.add(new)
-            events.add(living(new))
+            is_alive = new["kind"] != ERASED
+            if not is_alive.all():
+                gone.add(new)
+            events.add(_only(new, is_alive))
         self._fresh[hour] = fresh
         for archived in self._archived_alone(hour, seen):
             events.add(living(archived))

@@ -5,12 +5,11 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
+from recount.counting.finding import SILENCE_MS, VISIT_MAX_MS
 from recount.counting.visits import (
     ARCHIVE_SCHEMA,
     CARRY_SCHEMA,
-    SILENCE_MS,
     VISIT_END_SCHEMA,
-    VISIT_MAX_MS,
     Cut,
     cut,
     empty_carry,

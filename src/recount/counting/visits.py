@@ -16,12 +16,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from recount.counting.coding import numbered
+from recount.counting.finding import SILENCE_MS, VISIT_MAX_MS, Visits, find_runs, find_visits
 from recount.counting.ordering import ordered_by_visitor
 from recount.event import EVENT_SCHEMA
-from recount.periods import HOUR_MS, MINUTE_MS
-
-SILENCE_MS: Final = 30 * MINUTE_MS
-VISIT_MAX_MS: Final = 12 * HOUR_MS
 
 ENTRY_FACTS: Final = ("url", "referrer", "ua", "lang", "screen", "country", "region", "network")
 """What the first event of a visit says about all of it; kept as `entry_<fact>`."""
@@ -101,8 +98,8 @@ def cut(events: pl.DataFrame, carry: pl.DataFrame | None, until_ms: int, *, in_o
         )
     ordered, first_of_visitor = ordered_by_visitor(events)
     concerned, resting = _concerned(open_visits, ordered, first_of_visitor)
-    runs = _runs(ordered, first_of_visitor, concerned)
-    visits = _visits(ordered, runs, concerned)
+    runs = find_runs(ordered, first_of_visitor, concerned)
+    visits = find_visits(ordered, runs, concerned)
     told = _told(ordered, visits, concerned)
     summary = _summary(ordered, visits, told, concerned)
     touched = np.zeros(concerned.height, dtype=np.bool_)
@@ -124,32 +121,6 @@ def _in_kinds_of(events: pl.DataFrame, open_visits: pl.DataFrame) -> pl.DataFram
     facts = {"site": "site", "exit_url": "url", **{f"entry_{fact}": fact for fact in ENTRY_FACTS}}
     coded = {name: kind for name, fact in facts.items() if (kind := events.schema[fact]) != pl.String}
     return open_visits.cast(coded) if coded else open_visits  # type: ignore[arg-type]
-
-
-@dataclass(frozen=True)
-class _Runs:
-    """Arrays over the ordered events. A run is a visitor's events, without those too old for his open visit.
-
-    starts: begins a run; moment: ts, but never before the last event of the open visit it may join;
-    joins: row of that open visit or -1; old: too early for it.
-    """
-
-    starts: _Flags
-    moment: _Ints
-    joins: _Ints
-    old: _Flags
-
-
-@dataclass(frozen=True)
-class _Visits:
-    """Arrays over the visits found. first, last: rows of the ordered events; goes_on: row of the open visit
-    it continues or -1; start: its first moment; of_event: the visit of each ordered event."""
-
-    first: _Ints
-    last: _Ints
-    goes_on: _Ints
-    start: _Ints
-    of_event: _Ints
 
 
 @dataclass(frozen=True)
@@ -185,71 +156,7 @@ def _concerned(
     return open_visits.filter(has_events).rechunk(), open_visits.filter(~has_events)
 
 
-def _runs(ordered: pl.DataFrame, first_of_visitor: _Flags, open_visits: pl.DataFrame) -> _Runs:
-    ts = ordered["ts"].to_numpy()
-    carried = _carried(ordered, first_of_visitor, open_visits)
-    if open_visits.is_empty():
-        return _Runs(first_of_visitor, ts, carried, np.zeros(len(ts), dtype=np.bool_))
-    start, last = open_visits["start"].to_numpy()[carried], open_visits["last"].to_numpy()[carried]
-    has = carried >= 0
-    old = has & (ts <= start - SILENCE_MS)
-    near = has & ~old
-    starts = first_of_visitor | np.append(False, old[1:] != old[:-1])
-    return _Runs(starts, np.where(near, np.maximum(ts, last), ts), np.where(near, carried, -1), old)
-
-
-def _carried(ordered: pl.DataFrame, first_of_visitor: _Flags, open_visits: pl.DataFrame) -> _Ints:
-    """The row of the open visit of each event's visitor, -1 for none."""
-    first = np.flatnonzero(first_of_visitor)
-    if open_visits.is_empty():
-        return np.full(ordered.height, -1, dtype=np.int64)
-    visitors = ordered.select(pl.col("site", "visitor").gather(first))
-    known = open_visits.select("site", "visitor", pl.int_range(pl.len(), dtype=pl.Int64).alias("row"))
-    found = visitors.join(known, on=["site", "visitor"], how="left", maintain_order="left")
-    counts = np.diff(np.append(first, ordered.height))
-    return np.repeat(found["row"].fill_null(-1).to_numpy(), counts)
-
-
-def _visits(ordered: pl.DataFrame, runs: _Runs, open_visits: pl.DataFrame) -> _Visits:
-    opens = np.append(True, np.diff(runs.moment) >= SILENCE_MS)
-    first = np.flatnonzero(runs.starts)
-    opens[first] = True
-    joins = runs.joins[first]
-    reaches = joins >= 0
-    silence = runs.moment[first[reaches]] - open_visits["last"].to_numpy()[joins[reaches]]
-    opens[first[reaches]] = silence >= SILENCE_MS
-    visits = _between(runs, opens, open_visits)
-    too_long = np.flatnonzero(runs.moment[visits.last] - visits.start >= VISIT_MAX_MS)
-    if not len(too_long):
-        return visits
-    for visit in too_long:
-        _break_long(opens, runs.moment, visits, visit)
-    return _between(runs, opens, open_visits)
-
-
-def _break_long(opens: _Flags, moment: _Ints, visits: _Visits, visit: np.intp) -> None:
-    """Opens a new visit at each event that lies 12 hours or more after the start; few visits are that
-    long."""
-    start, row, end = int(visits.start[visit]), int(visits.first[visit]), int(visits.last[visit]) + 1
-    while True:
-        row += int(np.searchsorted(moment[row:end], start + VISIT_MAX_MS))
-        if row >= end:
-            return
-        opens[row] = True
-        start = int(moment[row])
-
-
-def _between(runs: _Runs, opens: _Flags, open_visits: pl.DataFrame) -> _Visits:
-    begins = opens | runs.starts
-    first = np.flatnonzero(begins)
-    last = np.append(first[1:], len(begins)) - 1
-    goes_on = np.where(opens[first], -1, runs.joins[first])
-    start = runs.moment[first].copy()
-    start[goes_on >= 0] = open_visits["start"].to_numpy()[goes_on[goes_on >= 0]]
-    return _Visits(first, last, goes_on, start, np.cumsum(begins) - 1)
-
-
-def _told(ordered: pl.DataFrame, visits: _Visits, open_visits: pl.DataFrame) -> _Told:
+def _told(ordered: pl.DataFrame, visits: Visits, open_visits: pl.DataFrame) -> _Told:
     is_pageview = _is_kind(ordered, "pageview")
     return _Told(
         _entries(ordered, visits, open_visits),
@@ -263,19 +170,19 @@ def _is_kind(ordered: pl.DataFrame, kind: str) -> _Flags:
     return ordered.select(pl.col("kind") == kind).to_series().to_numpy()
 
 
-def _counts(is_kind: _Flags, visits: _Visits, carried: pl.Series) -> _Counts:
+def _counts(is_kind: _Flags, visits: Visits, carried: pl.Series) -> _Counts:
     seen = np.cumsum(is_kind)
     before_visit = seen[visits.first] - is_kind[visits.first] - _of_carried(visits, carried)
     return _Counts(seen - is_kind - before_visit[visits.of_event], seen[visits.last] - before_visit)
 
 
-def _of_carried(visits: _Visits, values: pl.Series) -> _Ints:
+def _of_carried(visits: Visits, values: pl.Series) -> _Ints:
     """A number of the open visit that each visit continues, 0 for a new one."""
     numbers = np.append(values.to_numpy().astype(np.int64), 0)
     return numbers[visits.goes_on]
 
 
-def _entries(ordered: pl.DataFrame, visits: _Visits, open_visits: pl.DataFrame) -> pl.DataFrame:
+def _entries(ordered: pl.DataFrame, visits: Visits, open_visits: pl.DataFrame) -> pl.DataFrame:
     """The entry facts of each visit: those of the open visit it continues, else of its first event."""
     first, goes_on = pl.Series(visits.first), visits.goes_on
     here = ordered.select(pl.col(fact).gather(first).alias(f"entry_{fact}") for fact in ENTRY_FACTS)
@@ -288,9 +195,7 @@ def _entries(ordered: pl.DataFrame, visits: _Visits, open_visits: pl.DataFrame) 
     return pl.concat([here, carried], rechunk=True).select(pl.all().gather(pl.Series(rows)))
 
 
-def _described(
-    ordered: pl.DataFrame, visits: _Visits, told: _Told, open_visits: pl.DataFrame
-) -> pl.DataFrame:
+def _described(ordered: pl.DataFrame, visits: Visits, told: _Told, open_visits: pl.DataFrame) -> pl.DataFrame:
     begins = (visits.first - _of_carried(visits, open_visits["position"]))[visits.of_event]
     columns = {
         "visit_start": visits.start[visits.of_event],
@@ -303,7 +208,7 @@ def _described(
     return ordered.select(*EVENT_SCHEMA).hstack(numbers).hstack(entries)
 
 
-def _summary(ordered: pl.DataFrame, visits: _Visits, told: _Told, open_visits: pl.DataFrame) -> pl.DataFrame:
+def _summary(ordered: pl.DataFrame, visits: Visits, told: _Told, open_visits: pl.DataFrame) -> pl.DataFrame:
     """The visits found as they stand now (CARRY_SCHEMA)."""
     engaged = np.add.reduceat(ordered["engaged_ms"].fill_null(0).to_numpy(), visits.first)
     last = ordered["ts"].to_numpy()[visits.last]
@@ -323,7 +228,7 @@ def _summary(ordered: pl.DataFrame, visits: _Visits, told: _Told, open_visits: p
 
 
 def _exit_urls(
-    ordered: pl.DataFrame, is_pageview: _Flags, visits: _Visits, open_visits: pl.DataFrame
+    ordered: pl.DataFrame, is_pageview: _Flags, visits: Visits, open_visits: pl.DataFrame
 ) -> pl.Series:
     """The url of the last pageview of each visit: here, else in the carry, else null."""
     newest = np.maximum.accumulate(np.where(is_pageview, np.arange(len(is_pageview)), -1))[visits.last]

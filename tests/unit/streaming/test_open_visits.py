@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from recount.counting.visits import CARRY_SCHEMA, SILENCE_MS, empty_carry
+from recount.counting.finding import SILENCE_MS
+from recount.counting.visits import CARRY_SCHEMA, empty_carry
 from streaming.open_visits import PARTS_MAX, OpenVisits
 from tests.made import TS
 
