@@ -62,7 +62,9 @@ class Portions:
     def _read(self, part: Part, portion: Portion) -> pa.Table:
         cursors = self._cursors[part]
         slots = sorted(cursors) if portion.slot is None else [portion.slot]
-        return pa.concat_tables(cursors[slot].take(portion.sites.end) for slot in slots)
+        # A column that has no nulls in one slot may have some in another, and its file says so.
+        rows = (cursors[slot].take(portion.sites.end) for slot in slots)
+        return pa.concat_tables(rows, promote_options="default")
 
     @cached_property
     def _cursors(self) -> dict[Part, dict[int, SiteCursor]]:
