@@ -11,7 +11,7 @@ from polars.testing import assert_frame_equal
 
 from recount.counting.visits import ARCHIVE_SCHEMA, Cut, cut
 from recount.periods import HOUR_MS
-from recount.store import objects
+from recount.store import parquet
 from recount.store.archive import Archive, ArchiveInfo, Part, by_slot
 from recount.store.objects import SiteRange
 from recount.store.portions import Portion, Portions
@@ -32,7 +32,7 @@ PORTIONS = [
 @pytest.fixture
 def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
     """Seven sites in two slots, in row groups that hold more than one site and end within one."""
-    monkeypatch.setattr(objects, "ROW_GROUP_ROWS", 5)
+    monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", 5)
     found = Archive(str(tmp_path))
     slots = [found.write_slot(HOUR, "g", slot, _cut(slot)) for slot in range(2)]
     found.seal(HOUR, "g", ArchiveInfo(hour=HOUR, generation="g", made_ms=0, cut={}, slots=by_slot(slots)))
