@@ -5,8 +5,8 @@ every process; here it is paid once. A part that is born here is a process of it
 supervisor, as any other part: who forks it is a child of this process that ends at once, and the supervisor
 takes what is left behind (`adopt_orphans`).
 
-Only packages of others are imported here, so that a part that is started afresh runs our code as it is by
-then; and only such as start no thread, for a fork takes none along: not polars, pyarrow and numpy.
+Only packages of others are kept, so that a part that is started afresh runs our code as it is by then; and
+only such as start no thread, for a fork takes none along: not polars, pyarrow and numpy.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import contextlib
 import ctypes
 import gc
 import json
+import logging
 import os
 import runpy
 import signal
@@ -38,6 +39,7 @@ PACKAGES: Final = (
     "msgspec", "orjson", "prometheus_client", "structlog", "uvloop", "grpc_health.v1.health_pb2_grpc",
     "dagster", "dagster._daemon.cli", "dagster_webserver.cli",
 )  # fmt: skip
+OURS: Final = frozenset({"deploy", "recount"})  # of which this module itself needs some
 REQUEST_MAX_BYTES: Final = 65_536
 ANSWER_WITHIN_S: Final = 5.0
 SUBREAPER: Final = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
@@ -111,13 +113,22 @@ def run(path: Path, packages: Iterable[str]) -> None:
     """Import the packages, then bear whom somebody orders on the socket."""
     for package in packages:
         import_module(package)
+    logging.getLogger().handlers.clear()  # circus puts one there, which would print twice what Dagster logs
     gc.freeze()  # pages that no collector writes to stay shared
     birth = _serve(path)
     # From here on this is the new process, and ends as any other.
     leftovers.take_name(birth.part)
+    _forget_ours()
     name, *arguments = birth.module
     sys.argv = [name, *arguments]
     runpy.run_module(name, run_name="__main__", alter_sys=True)
+
+
+def _forget_ours() -> None:
+    """What of our code was needed to get here is imported again, as its files are by now."""
+    for name in list(sys.modules):
+        if name.partition(".")[0] in OURS:
+            del sys.modules[name]
 
 
 def _serve(path: Path) -> Birth:

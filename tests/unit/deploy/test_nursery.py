@@ -27,7 +27,8 @@ FILE = "said.py"
 def folder(tmp_path: Path) -> Iterator[Path]:
     """Of a stack with an open nursery, whose modules are the files of the folder; we adopt what it bears."""
     code = (
-        f"from pathlib import Path; from deploy.local import nursery; nursery.run(Path('{tmp_path}/n'), ())"
+        "from pathlib import Path; from deploy.local import nursery; "
+        f"nursery.run(Path('{tmp_path}/n'), ('circus',))"
     )
     env = {
         **os.environ,
@@ -75,6 +76,24 @@ def test_it_runs_a_module_as_a_program_with_outputs_of_its_own(folder: Path) -> 
     assert process.stderr.read() == b"ended\n"
     wait_until(lambda: process.poll() is not None)
     assert process.returncode == 1
+
+
+def test_it_runs_our_code_as_it_is_by_then(folder: Path) -> None:
+    process = born(
+        folder,
+        "import sys\n"
+        "print([m for m in sys.modules if m.partition('.')[0] in ('deploy', 'recount')])\n"
+        "import deploy.local.nursery\n",
+    )
+    assert process.stdout.read() == b"[]\n"
+    assert process.stderr.read() == b""
+    wait_until(lambda: process.poll() == 0)
+
+
+def test_what_packages_set_up_for_logs_at_their_import_is_not_passed_on(folder: Path) -> None:
+    process = born(folder, "import circus, logging\nprint(logging.getLogger().handlers)\n")
+    assert process.stdout.read() == b"[]\n"
+    wait_until(lambda: process.poll() == 0)
 
 
 def test_it_is_our_child_and_outlives_the_nursery(folder: Path) -> None:
