@@ -13,7 +13,7 @@ import msgspec
 from edge import policy
 from edge.client_event import ClientEvent, Parsed
 from edge.geo import Geo
-from edge.policy import Asked
+from edge.policy import Asked, VisitorOf
 from edge.rules import DaySalts, Sites
 from edge.spool import Spool
 from edge.spool_format import Entry
@@ -50,7 +50,10 @@ class Door:
         self.dropped: Counter[str] = Counter()
         self.rules_of = sites.get
         self.salt_of = day_salts.of
-        self.visitor_of = day_salts.visitors
+
+    @property
+    def visitor_of(self) -> VisitorOf:
+        return self._day_salts.visitors
 
     @property
     def tokens(self) -> dict[str, str]:

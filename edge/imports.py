@@ -20,7 +20,7 @@ from edge import policy
 from edge.client_event import ClientEvent, Parsed, decode, parse_batch
 from edge.door import Answer, Door
 from edge.geo import Geo
-from edge.policy import Asked
+from edge.policy import Asked, VisitorOf
 from edge.rules import SiteRules
 from edge.spool_format import shippable
 from recount.errors import Refused, Unavailable
@@ -86,7 +86,7 @@ class _ImportDoor:
     salt_of: Callable[[SiteRules, int], bytes]
     first_party_key: Callable[[], bytes]
     check_ready: Callable[[], None]
-    visitor_of: Callable[[bytes, str, str, str], str] = visitor_hex  # never remembered: `close` forgets it
+    visitor_of: VisitorOf = visitor_hex  # never remembered: `close` forgets it
 
 
 @dataclass

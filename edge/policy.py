@@ -36,6 +36,9 @@ from recount.store.salts import visitor_hex
 
 CACHED_SHAPES: Final = 4_096
 
+VisitorOf = Callable[[bytes, str, str, str], str]
+"""`visitor_hex`, with a memory or without one."""
+
 _is_id: Final = re.compile(r"[A-Za-z0-9_.:-]+").fullmatch
 # Of screens and languages there are few: each is looked at once.
 _is_lang: Final = lru_cache(CACHED_SHAPES)(re.compile(r"[A-Za-z0-9_-]+").fullmatch)
@@ -62,9 +65,10 @@ class Door(Protocol):
     def tokens(self) -> dict[str, str]: ...
     @property
     def geo(self) -> Geo: ...
+    @property
+    def visitor_of(self) -> VisitorOf: ...
     def rules_of(self, site_id: str) -> SiteRules | None: ...
     def salt_of(self, rules: SiteRules, ts: int) -> bytes: ...
-    def visitor_of(self, salt: bytes, site_id: str, address: str, ua: str) -> str: ...
     def first_party_key(self) -> bytes: ...
     def check_ready(self) -> None: ...
 
@@ -78,6 +82,7 @@ class Draft(msgspec.Struct, gc=False):
     event: ObservedEvent
     address: str
     ua: str
+    visitor_of: VisitorOf  # of before the rules and salts that it may remember were looked up
     host: str = ""
     partition: int = 0
     is_authorised: bool = False
@@ -233,8 +238,8 @@ def put_visitor(draft: Draft) -> None:
     if sent.visitor is not None and rules.first_party:
         visitor = visitor_hex(draft.door.first_party_key(), sent.site, sent.visitor, "")
     else:
-        door = draft.door
-        visitor = door.visitor_of(door.salt_of(rules, draft.event.ts), sent.site, draft.address, draft.ua)
+        salt = draft.door.salt_of(rules, draft.event.ts)
+        visitor = draft.visitor_of(salt, sent.site, draft.address, draft.ua)
     draft.event.visitor = visitor
     draft.partition = rules.partition_of(visitor) if rules.partition is None else rules.partition
 
@@ -312,7 +317,7 @@ def apply(door: Door, asked: Asked, sent: ClientEvent, steps: Steps = STEPS) -> 
         visitor="",
         source_kind=asked.source_kind,
     )
-    draft = Draft(door, asked, sent, event, asked.address, asked.ua)
+    draft = Draft(door, asked, sent, event, asked.address, asked.ua, door.visitor_of)
     for step in steps:
         step(draft)
     return draft

@@ -61,12 +61,13 @@ class DaySalts:
     """The salt of a site's local day of a moment; days already met are known without the table.
 
     `visitors` is `visitor_hex` with a memory, for whoever comes again. It holds salts: whoever drops one
-    empties it.
+    calls `forget`. A request asks for `visitors` before it looks up anything that may be dropped meanwhile:
+    then what it remembers goes with the memory it began with.
     """
 
     def __init__(self, salts: Salts, clock: Callable[[], float] = time.monotonic) -> None:
         self._salts = salts
-        self.visitors = lru_cache(CACHED_VISITORS)(visitor_hex)
+        self.forget()
         self._clock = clock
         self._lock = threading.Lock()
         self._failed_at = -RETRY_AFTER_FAILURE_S
@@ -77,6 +78,10 @@ class DaySalts:
             if start <= ts < end:
                 return salt
         return self._fetch(rules, ts)
+
+    def forget(self) -> None:
+        """Begin a new memory of visitors; the one before goes with the requests that still have it."""
+        self.visitors = lru_cache(CACHED_VISITORS)(visitor_hex)
 
     def prepare(self, rules: SiteRules, now_ms: int) -> None:
         """Fetch the next day's salt ahead of midnight for a site that is in use."""
@@ -111,7 +116,7 @@ class DaySalts:
         gone = any(window not in windows for window in rules.windows)
         rules.windows = windows
         if gone:
-            self.visitors.cache_clear()
+            self.forget()
 
 
 class Sites:
@@ -149,10 +154,10 @@ class Sites:
             known = self._rules.get(site_id)
             if known is None or known.site != site:
                 self._rules[site_id] = self._compile(site, known)
-                self._day_salts.visitors.cache_clear()
+                self._day_salts.forget()
         for site_id in self._rules.keys() - sites.keys():
             del self._rules[site_id]
-            self._day_salts.visitors.cache_clear()
+            self._day_salts.forget()
         self.loaded = True
         self._first_read.set()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any, cast
 
 import pytest
 
@@ -13,6 +14,7 @@ from recount.periods import HOUR_MS
 from recount.store.catalog import Catalog, Site
 from recount.store.memory_table import MemoryTable
 from recount.store.salts import Salts, visitor_hex
+from tests.unit.edge.conftest import Room
 
 
 def ms(text: str) -> int:
@@ -121,6 +123,30 @@ def test_visitors_are_remembered_no_longer_than_the_salts_they_were_hashed_with(
     world.catalog.remove("s")
     world.sites.refresh()
     assert world.day_salts.visitors.cache_info().currsize == 0
+
+
+def test_a_request_under_way_remembers_nothing_of_a_site_that_goes_meanwhile(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room.add(Site(id="s", domain="s.example"))
+    salt_of = room.door.salt_of
+
+    def salt_and_gone(rules: rules_module.SiteRules, ts: int) -> bytes:
+        salt = salt_of(rules, ts)
+        if room.catalog.sites().get("s"):
+            room.catalog.remove("s")
+            room.sites.refresh()
+        return salt
+
+    def come(site: str) -> int:
+        """How many visitors are remembered after one has come."""
+        assert room.post({"site": site, "url": "https://s.example/"}).status_code == 202
+        remembered: int = cast("Any", room.door.visitor_of).cache_info().currsize
+        return remembered
+
+    monkeypatch.setattr(room.door, "salt_of", salt_and_gone)
+    assert come("s") == 0
+    assert come("shop") == come("shop") == 1
 
 
 def test_a_changed_site_keeps_its_days_unless_its_zone_changed() -> None:
