@@ -30,6 +30,12 @@ def take_port(layout: Layout, port: int) -> None:
     (layout.instances / str(port)).write_text(str(os.getpid()))
 
 
+def forget_ports(layout: Layout) -> None:
+    """Before a start: by now the numbers of processes that have gone may be those of others."""
+    for file in layout.instances.glob("*"):
+        file.unlink(missing_ok=True)
+
+
 def ports_of(layout: Layout, pids: Collection[int]) -> list[int]:
     """The ports that these processes have taken, in order."""
     owners = {int(file.name): file.read_text() for file in layout.instances.glob("*")}

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from deploy.local import health, jars, leftovers
 from deploy.local.control import Control, Running
+from deploy.local.instance import forget_ports
 from deploy.local.layout import Layout, Manifest, cache_folder, load_manifest, log_tail
 from deploy.local.parts import NURSERY, PREPARED, PREPARED_FROM, Part, all_parts
 from deploy.local.preflight import preflight
@@ -101,6 +102,7 @@ class Stack:
             try:
                 if fresh:
                     Drains(self.settings.drains_root).clear()
+                    forget_ports(self.layout)
                     self.control.start_supervisor(self.manifest, with_parent=self._with_parent)
                 self._start(wanted)
             except BaseException:
