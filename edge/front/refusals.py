@@ -18,7 +18,7 @@ RETRY_AFTER_S: Final = 5
 COLLECTING, API, PAGES = "is_collecting", "is_api", "!is_collecting !is_api"
 PROGRAMS: Final = (COLLECTING, API)
 EVERYBODY: Final = (*PROGRAMS, PAGES)
-# What Traefik answers by itself, and what is said instead.
+# What Traefik answers by itself, and what is said instead; also of those that HAProxy cannot reach.
 IN_WORDS: Final[Mapping[int, str]] = {
     413: "The body is too large.",
     502: "The answer broke off behind this door; try again.",

@@ -115,6 +115,13 @@ def test_what_traefik_says_in_words_is_said_to_programs_in_their_form() -> None:
         assert f'hdr Recount-Drop "{reason}"' in said[0]
 
 
+def test_what_haproxy_says_where_it_has_no_answer_is_a_line_of_text() -> None:
+    rules = rules_of(haproxy_config(SETTINGS), "defaults")
+    said = [rule.split()[2] for rule in rules if rule.startswith("http-error ")]
+    assert said == ["400", "408", "502", "503", "504"]
+    assert all(" content-type text/plain string " in r for r in rules if r.startswith("http-error "))
+
+
 def test_what_the_catalogue_of_problems_has_not_is_blank() -> None:
     (api,) = refusals.rules(431, "why", "", (refusals.API,)).split("\n")
     assert json.loads(api.split("'")[1]) == {
