@@ -82,7 +82,7 @@ def _print_rules(book: Rulebook, rule: str) -> None:
         click.echo(f"Rules {found.version} {whose(found.site)} say{why}:")
         for line in found.rules.lines or ["nothing"]:
             click.echo(f"  {line}")
-    if ":" not in rule:
+    if not rule.partition(":")[2]:
         return
     later = next((v for v in book.versions(found.site) if v.version > found.version and v.in_force_ms), None)
     if later is not None:

@@ -38,7 +38,7 @@ def forget_ports(layout: Layout) -> None:
 
 def ports_of(layout: Layout, pids: Collection[int]) -> list[int]:
     """The ports that these processes have taken, in order."""
-    owners = {int(file.name): file.read_text() for file in layout.instances.glob("*")}
+    owners = {int(file.name): file.read_text() for file in layout.instances.glob("[0-9]*")}
     return sorted(port for port, owner in owners.items() if owner.isdigit() and int(owner) in pids)
 
 

@@ -42,6 +42,7 @@ PACKAGES: Final = (
 OURS: Final = frozenset({"deploy", "recount"})  # of which this module itself needs some
 REQUEST_MAX_BYTES: Final = 65_536
 ANSWER_WITHIN_S: Final = 5.0
+ORDER_WITHIN_S: Final = 1.0
 SUBREAPER: Final = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
 SUPPORTED: Final = sys.platform == "linux"
 
@@ -147,7 +148,11 @@ def _serve(path: Path) -> Birth:
 
 def _answer(asking: socket.socket) -> Birth | None:
     """Carry out an order; None in this process, and in the new one what it is to be."""
-    order, outputs, _, _ = socket.recv_fds(asking, REQUEST_MAX_BYTES, 2)
+    asking.settimeout(ORDER_WITHIN_S)  # nobody who says nothing keeps the others waiting
+    try:
+        order, outputs, _, _ = socket.recv_fds(asking, REQUEST_MAX_BYTES, 2)
+    except OSError:
+        return None
     if not order:  # somebody only looked whether we are here
         return None
     pid = _fork_away()
@@ -156,6 +161,8 @@ def _answer(asking: socket.socket) -> Birth | None:
         return Birth(**json.loads(order))
     for output in outputs:
         os.close(output)
+    if pid is None:  # who asked is told nothing, and starts a program of its own
+        return None
     try:
         asking.send(str(pid).encode())
     except OSError:  # who asked has gone, and has started another one or will
@@ -163,16 +170,21 @@ def _answer(asking: socket.socket) -> Birth | None:
     return None
 
 
-def _fork_away() -> int:
-    """As `os.fork`, but the new process is not our child: its parent has ended when this returns."""
+def _fork_away() -> int | None:
+    """As `os.fork`, but the new process is not our child: its parent has ended when this returns. None where
+    the system has no room for it."""
     read, write = os.pipe()
     between = os.fork()
     if between:
         os.close(write)
         os.waitpid(between, 0)
         with os.fdopen(read) as number:
-            return int(number.read())
-    pid = os.fork()
+            told = number.read()
+            return int(told) if told else None
+    try:
+        pid = os.fork()
+    except OSError:
+        os._exit(1)
     if pid:
         os.write(write, str(pid).encode())
         os._exit(0)

@@ -54,7 +54,7 @@ def of_run(run_id: str) -> Touches:
 def of_rules(text: str) -> Touches:
     """`demo` or `demo:3`: the rules of a site in the catalog, in any or one version; `*:3`: those for all."""
     name, _, version = text.partition(":")
-    if not name or (version and not version.isdigit()):
+    if not name or (version and not version.isdecimal()):
         raise InvalidInput(f"rules are named SITE or SITE:VERSION, not {text!r}", field="rule")
     if name == EVERY_SITE:
         return lambda made, site: not version or made.common_version(site) == int(version)

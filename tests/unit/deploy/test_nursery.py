@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -119,6 +120,14 @@ def test_what_it_forks_is_found_by_its_part(folder: Path) -> None:
     orphans = leftovers.orphans_of(folder, PART, [])
     assert [p.pid for p in orphans] == [child]
     leftovers.end(orphans)
+
+
+def test_who_says_nothing_keeps_nobody_waiting_for_long(folder: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.connect(str(folder / "n"))
+        process = born(folder, "print('born')\n")
+        assert process.stdout.read() == b"born\n"
+        wait_until(lambda: process.poll() is not None)
 
 
 def test_where_no_nursery_is_open_nothing_is_born(tmp_path: Path) -> None:
