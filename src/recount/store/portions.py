@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from threading import Lock
 
 import polars as pl
@@ -27,7 +26,7 @@ class Portions:
     """Reads every row group of an hour once, though it may hold rows of several portions.
 
     Safe to share between threads. Portions are read in their order: before one that is asked for early those
-    before it are, and kept until they are asked for.
+    before it are, and kept until they are asked for. From the first to the last the hour's files are open.
     """
 
     def __init__(
@@ -44,6 +43,7 @@ class Portions:
         self._portions = list(portions)
         self._columns = columns
         self._next = 0
+        self._cursors: dict[Part, dict[int, SiteCursor]] = {}
         self._kept: dict[Portion, dict[Part, pa.Table]] = {}
         self._lock = Lock()
 
@@ -54,10 +54,17 @@ class Portions:
         """
         with self._lock:
             while portion not in self._kept:
-                following = self._portions[self._next]
-                self._kept[following] = {part: self._read(part, following) for part in self._columns}
-                self._next += 1
+                self._read_next()
             return self._kept.pop(portion)
+
+    def _read_next(self) -> None:
+        following = self._portions[self._next]
+        if not self._cursors:
+            self._cursors = self._opened()
+        self._kept[following] = {part: self._read(part, following) for part in self._columns}
+        self._next += 1
+        if self._next == len(self._portions):
+            self._cursors = {}  # which close their files, and hold rows of the last portion
 
     def _read(self, part: Part, portion: Portion) -> pa.Table:
         cursors = self._cursors[part]
@@ -66,8 +73,7 @@ class Portions:
         rows = (cursors[slot].take(portion.sites.end) for slot in slots)
         return pa.concat_tables(rows, promote_options="default")
 
-    @cached_property
-    def _cursors(self) -> dict[Part, dict[int, SiteCursor]]:
+    def _opened(self) -> dict[Part, dict[int, SiteCursor]]:
         return {
             part: self._archive.cursors(part, self._hour, self._generation, columns)
             for part, columns in self._columns.items()

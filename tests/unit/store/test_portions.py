@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import polars as pl
@@ -62,6 +63,20 @@ def test_each_portion_is_what_the_archive_holds_of_it(archive: Archive, asked: l
         held = archive.read_events(HOUR, "g", portion.slot, list(COLUMNS["events"]), portion.sites)
         assert held.height > 0
         assert_frame_equal(read, held)
+
+
+def test_files_are_open_from_the_first_portion_to_the_last(archive: Archive, tmp_path: Path) -> None:
+    portions = Portions(archive, HOUR, "g", PORTIONS, COLUMNS)
+    found = [_open_files(tmp_path)]
+    for portion in PORTIONS:
+        portions.take(portion)
+        found.append(_open_files(tmp_path))
+    assert found == [0, 2, 2, 2, 0]
+
+
+def _open_files(folder: Path) -> int:
+    opened = (Path(os.path.realpath(link)) for link in Path("/proc/self/fd").iterdir())
+    return sum(folder.resolve() in path.parents for path in opened)
 
 
 def test_texts_are_dictionaries(archive: Archive) -> None:
