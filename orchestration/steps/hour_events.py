@@ -78,12 +78,11 @@ class HourEvents:
             return
         events = pl.concat(self._waiting)
         self._waiting.clear()
-        coded = self._texts.coded(events).rechunk()
-        self._describe(coded)
+        self._describe(events)
         if self._whole_max is not None and self.rows > self._whole_max:
             self.forget()
         if self._chunks is not None:
-            self._lay_out(events, coded, self._chunks)
+            self._lay_out(events, self._chunks)
 
     @property
     def is_whole(self) -> bool:
@@ -110,7 +109,7 @@ class HourEvents:
         """Keep only what concerns the hours next to it."""
         if self._chunks is not None:
             self._chunks.close()
-        self._chunks = None
+        self._chunks, self._texts = None, Texts()
         for kept in (self._bounds, self._first_rows, self._identities, self._numbers):
             kept.clear()
 
@@ -119,10 +118,10 @@ class HourEvents:
         of which there are too many. From any thread."""
         first = int(self._places[slot])
         end = first + len(self._places) // self.slots
-        parts = []
+        chunks, parts = self._whole, []
         for chunk, bounds in enumerate(self._bounds):
             if bounds[first] < bounds[end]:
-                part = self._whole.read(chunk, first, end)
+                part = chunks.read(chunk, first, end)
                 row = self._first_rows[chunk] + int(bounds[first])
                 parts.append(part if self._lost is None else _without(part, self._lost[row:]))
         return joined(parts) if parts else self._texts.coded(pl.DataFrame(schema=EVENT_SCHEMA))
@@ -180,10 +179,10 @@ class HourEvents:
         for kept, near in zip(
             self._margins, (ts < NEIGHBOURS_MS, ts >= HOUR_MS - NEIGHBOURS_MS), strict=True
         ):
-            kept.append(plain(events.select(*MARGIN, "ts").filter(near).select(MARGIN)))
+            kept.append(events.select(*MARGIN, "ts").filter(near).select(MARGIN))
 
-    def _lay_out(self, events: pl.DataFrame, coded: pl.DataFrame, chunks: Chunks) -> None:
-        """`coded`: the same events."""
+    def _lay_out(self, events: pl.DataFrame, chunks: Chunks) -> None:
+        coded = self._texts.coded(events).rechunk()
         places = self._places[event_slots(coded, len(self._places)).to_numpy()]
         order = np.argsort(places, kind="stable")
         hashes = events.select(identity=identity_hash(), number=number_hash())

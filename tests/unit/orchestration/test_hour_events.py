@@ -92,6 +92,24 @@ def test_of_a_large_neighbour_only_what_concerns_the_hour_is_kept(
     small, large = gathered(tmp_path, events, whole_max=1_000), gathered(tmp_path, events, whole_max=999)
     assert (small.is_whole, large.is_whole) == (True, False)
     assert_frame_equal(large.tail, small.tail)
+    with pytest.raises(AssertionError):
+        large.slot(0)
+
+
+def test_texts_of_a_neighbour_are_numbered_no_longer_than_its_events_are_kept(
+    tmp_path: Path, events: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hour_events, "CHUNK_EVENTS", 200)
+    numbered = []
+    coded = texts.Texts.coded
+
+    def told(self: texts.Texts, part: pl.DataFrame) -> pl.DataFrame:
+        numbered.append(part.height)
+        return coded(self, part)
+
+    monkeypatch.setattr(texts.Texts, "coded", told)
+    found = gathered(tmp_path, events, portion=200, whole_max=500)
+    assert (found.rows, numbered) == (1_000, [200, 200])
 
 
 def test_an_hour_without_events(tmp_path: Path) -> None:
