@@ -12,7 +12,7 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import polars as pl
 import pyarrow as pa
@@ -128,7 +128,8 @@ class Objects:
     def get_frame(
         self, paths: Sequence[str], columns: Sequence[str] | None = None, sites: Sites | None = None
     ) -> pl.DataFrame:
-        """The rows of files, one after another; `sites` reads only the row groups that hold them.
+        """The rows of files, one after another; `sites` reads only the row groups that hold them. With
+        `columns`, which all of them have, one file may have others that an older one lacks.
 
         Raises FileNotFoundError for a path that does not exist, ValueError for no path at all.
         """
@@ -136,7 +137,8 @@ class Objects:
             raise ValueError("no file to read")
         if self._folder is None:
             return pl.concat([self._remote_frame(p, columns, sites) for p in paths])
-        lazy = pl.scan_parquet([self._full(p) for p in paths], glob=False)
+        others: Literal["raise", "ignore"] = "raise" if columns is None else "ignore"
+        lazy = pl.scan_parquet([self._full(p) for p in paths], glob=False, extra_columns=others)
         if isinstance(sites, SiteRange):
             lazy = lazy.filter(sites.condition)
         elif sites is not None:

@@ -76,6 +76,18 @@ def test_reads_slots_columns_and_sites(tmp_path: Path) -> None:
     assert info.events == 3
 
 
+def test_hours_from_before_a_field_was_there_are_read_with_those_since(tmp_path: Path) -> None:
+    archive = Archive(str(tmp_path))
+    sealed(archive, "g1", cut_of(1, 2))
+    newer = cut_of(3)
+    newer.events = newer.events.with_columns(since=pl.lit(1))
+    sealed(archive, "g2", newer)
+    places = [(HOUR, generation, 0) for generation in ("g1", "g2")]
+    for some in (places, places[::-1]):
+        rows = archive.read_site("events", some, ["visitor"], "demo")
+        assert sorted(rows["visitor"]) == [1, 2, 3]
+
+
 def test_a_slot_of_another_slot_count_is_picked_from_all_files(tmp_path: Path) -> None:
     archive = Archive(str(tmp_path))
     sealed(archive, "g1", cut_of(*range(1, 50)))
