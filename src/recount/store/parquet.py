@@ -19,6 +19,9 @@ UNIQUE: Final = frozenset({"id"})  # texts of which a dictionary would hold as m
 IN_RUNS: Final = frozenset({"visitor", "visit_start"})  # what zstd packs better than differences
 SOUGHT: Final = ("site", "visitor")  # whose row groups are found by their least and largest value
 
+FEW_ROWS: Final = (
+    20_000  # whose texts pyarrow numbers sooner than one call a column is made; to the same file
+)
 SHARED_TEXTS_MAX: Final = 4_096  # a dictionary of so few is the same in all row groups
 
 _PLAIN: Final = pl.CompatLevel.oldest()
@@ -29,8 +32,11 @@ _DICTIONARY_BYTES: Final = 1 << 30
 
 def encoded(frame: pl.DataFrame) -> memoryview:
     """A file of these rows, in row groups of ROW_GROUP_ROWS."""
-    columns = [_row_groups(column) for column in frame.rechunk()]
     schema = pa.schema(_field(column) for column in frame)
+    if frame.height <= FEW_ROWS:
+        columns = _of_few(frame, schema)
+    else:
+        columns = [_row_groups(column) for column in frame.rechunk()]
     out = pa.BufferOutputStream()
     with pq.ParquetWriter(
         out,
@@ -66,6 +72,17 @@ def _encodings(frame: pl.DataFrame) -> dict[str, str]:
     unique = {name: "DELTA_LENGTH_BYTE_ARRAY" for name in frame.columns if name in UNIQUE}
     whole = (name for name, kind in frame.schema.items() if kind.is_integer() and name not in IN_RUNS)
     return unique | dict.fromkeys(whole, "DELTA_BINARY_PACKED")
+
+
+def _of_few(frame: pl.DataFrame, schema: pa.Schema) -> list[list[pa.Array]]:
+    """One row group of all rows, none where there are none."""
+    coded = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Categorical)]
+    plain = frame.with_columns(pl.col(coded).cast(pl.String)).to_arrow(compat_level=_PLAIN)
+    arrays = [column.combine_chunks() for column in plain.columns]
+    return [
+        [array.dictionary_encode() if pa.types.is_dictionary(field.type) else array][: frame.height]
+        for array, field in zip(arrays, schema, strict=True)
+    ]
 
 
 def _row_groups(column: pl.Series) -> list[pa.Array]:

@@ -33,6 +33,7 @@ def coded(rows: pl.DataFrame) -> pl.DataFrame:
 @pytest.fixture(params=["one row group", "several"])
 def row_groups(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     if request.param == "several":
+        monkeypatch.setattr(parquet, "FEW_ROWS", 0)
         monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", 700)
         monkeypatch.setattr(parquet, "SHARED_TEXTS_MAX", 20)
         return 5
@@ -50,6 +51,12 @@ def test_rows_come_back_as_they_were(rows: pl.DataFrame, row_groups: int) -> Non
 
 def test_the_file_depends_on_the_rows_alone(rows: pl.DataFrame, row_groups: int) -> None:
     assert bytes(encoded(coded(rows))) == bytes(encoded(rows))
+
+
+def test_few_rows_and_many_make_the_same_file(rows: pl.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = [bytes(encoded(frame)) for frame in (rows, coded(rows), rows.head(1))]
+    monkeypatch.setattr(parquet, "FEW_ROWS", 0)
+    assert few == [bytes(encoded(frame)) for frame in (rows, coded(rows), rows.head(1))]
 
 
 def test_texts_of_other_rows_are_not_written(rows: pl.DataFrame) -> None:
