@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recount.counting.coding import ABSENT, Coded, Ints, code, expanded
+from recount.counting.coding import ABSENT, Coded, Ints, changes, code, expanded
 from recount.periods import HOUR_MS
 from recount.querying.measures import fitting
 from recount.querying.query import Filter
@@ -117,7 +117,7 @@ class Rows:
 
     def _of_visits(self, columns: tuple[str, ...]) -> _Distinct:
         visit = self.visit[self.at]
-        begins = np.append(len(visit) > 0, visit[1:] != visit[:-1])[: len(visit)]
+        begins = changes(visit)
         of_first = self.at_rows(begins)._of(columns)
         return _Distinct(of_first.facts, of_first.of_row[np.cumsum(begins) - 1])
 
@@ -146,11 +146,8 @@ def _visits(frame: pl.DataFrame) -> Ints:
     """A number for each visit within an hour: its rows lie together. An end is a visit of its own."""
     if "visit_start" not in frame.columns:
         return np.arange(frame.height)
-    begins = np.zeros(frame.height, dtype=np.bool_)
-    for key in (frame["visitor"], frame["visit_start"], frame["ts"] // HOUR_MS):
-        numbers = key.to_numpy()
-        begins[1:] |= numbers[1:] != numbers[:-1]
-    return np.cumsum(begins)
+    keys = (frame["visitor"], frame["visit_start"], frame["ts"] // HOUR_MS)
+    return np.cumsum(changes(*(key.to_numpy() for key in keys)))
 
 
 def _any(found: pl.Series, fits: pl.Expr) -> Flags:

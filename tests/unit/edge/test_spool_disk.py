@@ -74,10 +74,8 @@ def test_a_failing_disk_refuses(spool: Spool, monkeypatch: pytest.MonkeyPatch, c
     assert drain(Reader(spool.folder)) == [1, 2]
 
 
-def test_what_cannot_be_undone_is_left_behind_in_its_segment(
-    spool: Spool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fill(spool, 1, 3)
+def tear_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on a write stops in the middle of its frame, and cannot be undone."""
     real = os.write
 
     def fail(*_: object) -> None:
@@ -85,6 +83,13 @@ def test_what_cannot_be_undone_is_left_behind_in_its_segment(
 
     monkeypatch.setattr(os, "write", lambda fd, data: real(fd, data[:9]))
     monkeypatch.setattr(os, "ftruncate", fail)
+
+
+def test_what_cannot_be_undone_is_left_behind_in_its_segment(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(spool, 1, 3)
+    tear_for_good(monkeypatch)
     with pytest.raises(Refused):
         spool.append(0, 1, payload(4))
     monkeypatch.undo()
@@ -96,13 +101,7 @@ def test_a_segment_that_holds_nothing_whole_is_begun_again(
     spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its successor would have its name, and stand behind the torn frame."""
-    real = os.write
-
-    def fail(*_: object) -> None:
-        raise OSError(errno.EIO, "no")
-
-    monkeypatch.setattr(os, "write", lambda fd, data: real(fd, data[:9]))
-    monkeypatch.setattr(os, "ftruncate", fail)
+    tear_for_good(monkeypatch)
     with pytest.raises(Refused):
         spool.append(0, 1, payload(1))
     with pytest.raises(Unavailable):
